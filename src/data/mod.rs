@@ -1,0 +1,1 @@
+//! Parallel text: reading, subword tokenisation, batches, and the built-in corpus.

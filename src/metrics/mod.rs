@@ -1,0 +1,1 @@
+//! Translation quality: BLEU and chrF, equal to sacreBLEU.

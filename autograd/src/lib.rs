@@ -1,1 +1,9 @@
 //! autograd
+#[macro_use]
+pub mod kernels;
+pub mod buffer;
+mod float;
+pub mod rng;
+mod shape;
+pub use float::Float;
+pub use shape::{MAX_RANK, Shape};

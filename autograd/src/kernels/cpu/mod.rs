@@ -1,0 +1,4 @@
+//! Kernels on the CPU: functions over slices.
+
+pub mod gemm;
+pub mod simd;

@@ -1,0 +1,11 @@
+//! The loops under the ops, and the only place that knows where data lies.
+//!
+//! `cpu` holds them as functions over slices, generic over [`Float`](crate::Float). Ops call them and know nothing of
+//! vector units or devices.
+
+#![allow(
+    unsafe_code,
+    reason = "vector instructions and unchecked matrix products live here, and nowhere else"
+)]
+
+pub mod cpu;

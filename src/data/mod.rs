@@ -1,6 +1,9 @@
 //! Parallel text: reading, subword tokenisation, batches, and the built-in corpus.
 
+pub mod batch;
 pub mod builtin;
+pub mod corpus;
+pub mod tokenizer;
 
 /// A sentence and its translation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

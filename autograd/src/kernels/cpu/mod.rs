@@ -1,4 +1,17 @@
 //! Kernels on the CPU: functions over slices.
+//!
+//! `keep` means the same everywhere: true adds to what the output holds, false overwrites it, and then it may hold
+//! anything, NaN included. Rows are contiguous, `n` entries each.
 
+pub mod activation;
+pub mod adam;
+pub mod broadcast;
+pub mod cross_entropy;
+pub mod dropout;
+pub mod elementwise;
 pub mod gemm;
+pub mod layer_norm;
 pub mod simd;
+pub mod softmax;
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,231 @@
+//! Softmax over rows: `y_i = exp(x_i − m) / Σ_j exp(x_j − m)`, where `m` is the largest entry of the row.
+//!
+//! Taking `m` out leaves the quotient as it is and keeps every exponential at or below 1. A score of −∞ gets weight
+//! exactly 0, and a row of nothing else is all zeros, where the formula would say 0/0.
+
+use super::simd::Simd;
+use crate::{float::Float, simd};
+
+/// The largest entry. Four running maxima, because one alone would wait for its own last result.
+#[inline(always)]
+pub(super) fn largest<T: Float, S: Simd<T>>(s: S, x: &[T]) -> T {
+    let lowest = s.splat(T::NEG_INFINITY);
+    let (mut a, mut b, mut c, mut d) = (lowest, lowest, lowest, lowest);
+    let mut blocks = x.chunks_exact(4 * S::LANES);
+    for block in &mut blocks {
+        a = s.max(a, s.load(block, T::NEG_INFINITY));
+        b = s.max(b, s.load(&block[S::LANES..], T::NEG_INFINITY));
+        c = s.max(c, s.load(&block[2 * S::LANES..], T::NEG_INFINITY));
+        d = s.max(d, s.load(&block[3 * S::LANES..], T::NEG_INFINITY));
+    }
+    for chunk in blocks.remainder().chunks(S::LANES) {
+        a = s.max(a, s.load(chunk, T::NEG_INFINITY));
+    }
+    s.largest(s.max(s.max(a, b), s.max(c, d)))
+}
+
+/// `exp(x − max)`, exactly 0 at −∞: the vector exponential stops at about 1e-38, so the zero has to be written.
+#[inline(always)]
+fn weight<T: Float, S: Simd<T>>(s: S, x: S::V, max: S::V) -> S::V {
+    let z = s.sub(x, max);
+    // Positive for every z that matters, and −∞ at −∞.
+    let gate = s.add(z, s.splat(T::of(1e30)));
+    s.where_positive(gate, s.exp(z))
+}
+
+/// One row. Lanes past its end weigh nothing.
+#[inline(always)]
+fn row<T: Float, S: Simd<T>>(s: S, x: &[T], y: &mut [T]) {
+    let max = largest(s, x);
+    if max == T::NEG_INFINITY {
+        y.fill(T::ZERO);
+        return;
+    }
+    let max = s.splat(max);
+    let mut total = s.splat(T::ZERO);
+    for (x, y) in x.chunks(S::LANES).zip(y.chunks_mut(S::LANES)) {
+        let e = weight(s, s.load(x, T::NEG_INFINITY), max);
+        total = s.add(total, e);
+        s.store(e, y);
+    }
+    multiply(s, y, T::ONE / s.sum(total));
+}
+
+/// One row, in place.
+#[inline(always)]
+fn row_in_place<T: Float, S: Simd<T>>(s: S, y: &mut [T]) {
+    let max = largest(s, y);
+    if max == T::NEG_INFINITY {
+        y.fill(T::ZERO);
+        return;
+    }
+    let max = s.splat(max);
+    let mut total = s.splat(T::ZERO);
+    for y in y.chunks_mut(S::LANES) {
+        let e = weight(s, s.load(y, T::NEG_INFINITY), max);
+        total = s.add(total, e);
+        s.store(e, y);
+    }
+    multiply(s, y, T::ONE / s.sum(total));
+}
+
+#[inline(always)]
+fn multiply<T: Float, S: Simd<T>>(s: S, y: &mut [T], factor: T) {
+    let factor = s.splat(factor);
+    for y in y.chunks_mut(S::LANES) {
+        s.store(s.mul(s.load(y, T::ZERO), factor), y);
+    }
+}
+
+simd! {
+    /// `y[r, ·] = softmax(x[r, ·])`; `x` and `y` are `[rows, n]`.
+    pub fn softmax<T>(s, x: &[T], y: &mut [T], n: usize) {
+        assert!(x.len() == y.len() && x.len().is_multiple_of(n), "softmax: {} entries in rows of {n}", x.len());
+        for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
+            row(s, x, y);
+        }
+    }
+
+    /// Softmax of the first `kept[r]` entries of every row `r`, zeros after them; `x` and `y` are `[rows, n]`.
+    pub fn softmax_prefix<T>(s, x: &[T], y: &mut [T], n: usize, kept: &[u32]) {
+        assert!(x.len() == y.len() && x.len() == kept.len() * n, "softmax: {} entries in rows of {n}", x.len());
+        for ((x, y), &kept) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)).zip(kept) {
+            let (y, rest) = y.split_at_mut(kept as usize);
+            row(s, &x[..kept as usize], y);
+            rest.fill(T::ZERO);
+        }
+    }
+
+    /// Softmax over the entries that `keep` marks, zeros elsewhere; `x`, `y` and `keep` are `[rows, n]`.
+    pub fn softmax_masked<T>(s, x: &[T], y: &mut [T], n: usize, keep: &[bool]) {
+        assert!(x.len() == y.len() && x.len().is_multiple_of(n), "softmax: {} entries in rows of {n}", x.len());
+        assert_eq!(x.len(), keep.len(), "softmax: one flag for each entry");
+        // Many short rows are masked at a time, in one long loop, and still lie in the nearest cache afterwards.
+        let block = n * (2048 / n).max(1);
+        for ((x, y), keep) in x.chunks(block).zip(y.chunks_mut(block)).zip(keep.chunks(block)) {
+            for ((x, y), &keep) in x.iter().zip(&mut *y).zip(keep) {
+                *y = if keep { *x } else { T::NEG_INFINITY };
+            }
+            for y in y.chunks_exact_mut(n) {
+                row_in_place(s, y);
+            }
+        }
+    }
+
+    /// The gradient of all three: `dx[r, ·] (+)= y ∘ (dy − ⟨dy, y⟩)`, where `y` is what they returned.
+    pub fn softmax_backward<T>(s, y: &[T], dy: &[T], dx: &mut [T], n: usize, keep: bool) {
+        assert!(y.len() == dy.len() && y.len() == dx.len(), "softmax: gradients of other sizes");
+        assert!(y.len().is_multiple_of(n), "softmax: {} entries in rows of {n}", y.len());
+        for ((y, dy), dx) in y.chunks_exact(n).zip(dy.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
+            let mut product = s.splat(T::ZERO);
+            for (y, dy) in y.chunks(S::LANES).zip(dy.chunks(S::LANES)) {
+                product = s.fma(s.load(y, T::ZERO), s.load(dy, T::ZERO), product);
+            }
+            let product = s.splat(s.sum(product));
+            for ((y, dy), dx) in y.chunks(S::LANES).zip(dy.chunks(S::LANES)).zip(dx.chunks_mut(S::LANES)) {
+                let held = if keep { s.load(dx, T::ZERO) } else { s.splat(T::ZERO) };
+                let inner = s.sub(s.load(dy, T::ZERO), product);
+                s.store(s.fma(s.load(y, T::ZERO), inner, held), dx);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{SIZES, assert_close, assert_gradient, both_ways, random, unread, widen};
+    use super::*;
+
+    const ROWS: usize = 5;
+
+    fn reference(x: &[f64], keep: &[bool], n: usize) -> Vec<f64> {
+        let mut y = vec![0.0; x.len()];
+        for ((x, y), keep) in x.chunks(n).zip(y.chunks_mut(n)).zip(keep.chunks(n)) {
+            let total: f64 = x.iter().zip(keep).filter(|(_, keep)| **keep).map(|(x, _)| x.exp()).sum();
+            for ((x, y), keep) in x.iter().zip(y).zip(keep) {
+                *y = if *keep { x.exp() / total } else { 0.0 };
+            }
+        }
+        y
+    }
+
+    fn masks(n: usize) -> (Vec<u32>, Vec<bool>, Vec<bool>) {
+        let kept: Vec<u32> = (0..ROWS).map(|r| (r * n / (ROWS - 1)) as u32).collect();
+        let prefix = kept.iter().flat_map(|&kept| (0..n).map(move |i| i < kept as usize)).collect();
+        // The first row keeps nothing.
+        let scattered = (0..ROWS * n).map(|i| i >= n && random::<f64>(1, i as u64)[0] > 0.0).collect();
+        (kept, prefix, scattered)
+    }
+
+    /// The sum of at most 1000 exponentials, each two units off, in up to 1000/4 additions to a lane or 1000 in `f64`:
+    /// their errors stay far below the bound because entries are at most 1 and errors are relative.
+    fn check<T: Float>(n: usize) {
+        let x: Vec<T> = random(ROWS * n, n as u64);
+        let (kept, prefix, scattered) = masks(n);
+        let mut y = unread::<T>(x.len());
+        softmax(&x, &mut y, n);
+        assert_close(&y, &reference(&widen(&x), &vec![true; x.len()], n), 16.0);
+        let mut y = unread::<T>(x.len());
+        softmax_prefix(&x, &mut y, n, &kept);
+        assert_close(&y, &reference(&widen(&x), &prefix, n), 16.0);
+        assert!(y.iter().zip(&prefix).all(|(y, keep)| *keep || *y == T::ZERO));
+        let mut y = unread::<T>(x.len());
+        // What is masked must not matter, however large.
+        let wild: Vec<T> = x
+            .iter()
+            .zip(&scattered)
+            .enumerate()
+            .map(
+                |(i, (x, keep))| if *keep { *x } else { [T::of(1e30), T::NEG_INFINITY, T::of(-1e30)][i % 3] },
+            )
+            .collect();
+        softmax_masked(&wild, &mut y, n, &scattered);
+        assert_close(&y, &reference(&widen(&x), &scattered, n), 16.0);
+        assert!(y.iter().zip(&scattered).all(|(y, keep)| *keep || *y == T::ZERO));
+        let dy: Vec<T> = random(x.len(), 99);
+        let dx = both_ways(x.len(), |dx, keep| softmax_backward(&y, &dy, dx, n, keep));
+        let (y, dy) = (widen(&y), widen(&dy));
+        let expected: Vec<f64> = (0..y.len())
+            .map(|i| {
+                let row = i / n * n..i / n * n + n;
+                let product: f64 = y[row.clone()].iter().zip(&dy[row]).map(|(y, dy)| y * dy).sum();
+                y[i] * (dy[i] - product)
+            })
+            .collect();
+        assert_close(&dx, &expected, 16.0);
+    }
+
+    #[test]
+    fn all_three_agree_with_the_definition() {
+        for n in SIZES {
+            check::<f32>(n);
+            check::<f64>(n);
+        }
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_finite_differences() {
+        for n in [1, 3, 17, 24] {
+            let x: Vec<f64> = random(ROWS * n, n as u64);
+            let dy: Vec<f64> = random(x.len(), 7);
+            let (_, _, keep) = masks(n);
+            let forward = |x: &[f64]| {
+                let mut y = unread(x.len());
+                softmax_masked(x, &mut y, n, &keep);
+                y
+            };
+            let mut dx = unread(x.len());
+            softmax_backward(&forward(&x), &dy, &mut dx, n, false);
+            assert_gradient(|x| forward(x).iter().zip(&dy).map(|(y, dy)| y * dy).sum(), &x, &dx);
+        }
+    }
+
+    #[test]
+    fn large_scores_and_infinite_ones_are_no_trouble() {
+        let mut y = unread(4);
+        softmax(&[1e30f32, f32::NEG_INFINITY, 1e30, -1e30], &mut y, 4);
+        assert_eq!(y, [0.5, 0.0, 0.5, 0.0]);
+        softmax(&[f32::NEG_INFINITY; 4], &mut y, 4);
+        assert_eq!(y, [0.0; 4]);
+    }
+}

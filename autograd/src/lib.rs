@@ -1,9 +1,48 @@
-//! autograd
+//! Reverse-mode automatic differentiation on a tape of op objects.
+//!
+//! ```
+//! use autograd::{Tape, Tensor};
+//!
+//! let tape = Tape::eval();
+//! let x = tape.input(Tensor::new([3], vec![1.0f64, 2.0, 3.0]));
+//! let loss = (x * x).sum();
+//! let gradients = loss.backward();
+//! assert_eq!(gradients.wrt(x).unwrap().as_slice(), [2.0, 4.0, 6.0]);
+//! ```
+//!
+//! * [`Tape`] is one forward pass; [`Var`] is a value on it, whose methods are the [`ops`].
+//! * [`Op`] is what to implement for an op of one's own; [`gradcheck()`] says whether its rule is right.
+//! * [`Param`] and [`Parameters`] are what models are made of; [`Gradients`] is what a backward pass gives.
+
 #[macro_use]
 pub mod kernels;
+#[macro_use]
+pub mod cases;
+mod backward;
 pub mod buffer;
 mod float;
+mod gradcheck;
+mod gradients;
+mod ids;
+mod inspect;
+mod keep;
+mod op;
+pub mod ops;
+mod param;
 pub mod rng;
 mod shape;
+mod tape;
+mod tensor;
+
+pub use backward::{Step, Steps};
 pub use float::Float;
+pub use gradcheck::{GradCheck, Mismatch, Report, gradcheck, gradcheck_model};
+pub use gradients::Gradients;
+pub use ids::Ids;
+pub use inspect::NodeInfo;
+pub use keep::Keep;
+pub use op::{Backward, Op, Slot};
+pub use param::{Param, ParamId, Parameters, Path};
 pub use shape::{MAX_RANK, Shape};
+pub use tape::{NodeId, Tape, Var};
+pub use tensor::Tensor;

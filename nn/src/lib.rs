@@ -1,1 +1,49 @@
-//! nn
+//! Layers, up to the full Transformer of Vaswani et al., "Attention is all you need" (2017).
+//!
+//! The letters that shapes are written in, here and in the comments at the ends of lines:
+//!
+//! | letter | size of |
+//! |---|---|
+//! | B | the batch: sentences |
+//! | S | source positions, or keys in attention |
+//! | T | target positions, or queries in attention |
+//! | D | the model, `d_model` |
+//! | F | the feed-forward network's inner layer |
+//! | H | attention heads |
+//! | d | one head, D / H |
+//! | V | a vocabulary |
+//!
+//! A layer is a struct of parameters with a `forward` that takes variables. There is no trait for forwards, because
+//! they differ in their arguments; what all layers share is [`Parameters`](autograd::Parameters).
+
+mod attention;
+mod config;
+mod decoder;
+mod embedding;
+mod encoder;
+mod feed_forward;
+mod init;
+mod layer_norm;
+mod linear;
+mod mask;
+mod positional;
+mod residual;
+mod sentences;
+mod transformer;
+
+pub use attention::{KeyValue, MultiHeadAttention};
+pub use config::{
+    Activation, Dropouts, InitScheme, NormPlacement, Positions, Preset, Tied, TransformerConfig,
+};
+pub use decoder::{Decoder, DecoderCache, DecoderLayer, LayerCache};
+pub use embedding::Embedding;
+pub use encoder::{Encoder, EncoderLayer};
+pub use feed_forward::FeedForward;
+pub use init::Init;
+pub use layer_norm::LayerNorm;
+pub use linear::Linear;
+pub use mask::Mask;
+pub use positional::PositionalEncoding;
+pub use residual::Residual;
+pub use sentences::Sentences;
+pub use transformer::{Objective, Transformer};

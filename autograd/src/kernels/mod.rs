@@ -9,3 +9,13 @@
 )]
 
 pub mod cpu;
+
+use crate::buffer::Buffer;
+use crate::float::Float;
+
+/// Where the entries of a tensor lie.
+#[derive(Clone, Debug)]
+pub(crate) enum Storage<T: Float> {
+    /// In this machine's memory.
+    Cpu(Buffer<T>),
+}

@@ -1,131 +1,150 @@
-//! Maps of two operands of different shapes, and the sums that are their gradients.
+//! Binary functions of operands that stretch to a common shape, and the sums that take gradients back.
 //!
-//! Operands are read through the strides of [`Shape::broadcast_strides`], where a stretched axis has stride 0. The work
-//! is in the innermost loop, over the last axis.
+//! The shape is walked row by row, where a row is as long as both operands go on evenly: `[B, T, D] + [T, D]` has B rows.
 
+use super::elementwise;
 use crate::float::Float;
 use crate::shape::{MAX_RANK, Shape};
 
-/// Distances between neighbours along each axis, as [`Shape::broadcast_strides`] gives them.
-pub type Strides = [usize; MAX_RANK];
+/// A function of two numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binary {
+    /// `a + b`
+    Add,
+    /// `a − b`
+    Sub,
+    /// `a · b`
+    Mul,
+}
 
-/// `y = op(a, b)` where `y` is a contiguous tensor of `shape`, and `a` and `b` are read through their strides.
-pub fn broadcast<T: Float>(
-    a: &[T],
-    a_strides: &Strides,
-    b: &[T],
-    b_strides: &Strides,
-    shape: &Shape,
-    y: &mut [T],
-    op: impl Fn(T, T) -> T,
-) {
+/// An operand: its entries and their shape.
+pub type Operand<'a, T> = (&'a [T], Shape);
+
+/// `y = f(a, b)` for `a` and `b` stretched to `shape`, which both must broadcast to.
+pub fn broadcast<T: Float>(f: Binary, a: Operand<'_, T>, b: Operand<'_, T>, shape: Shape, y: &mut [T]) {
+    match f {
+        Binary::Add if a.1 == shape && b.1 == shape => elementwise::add(a.0, b.0, y),
+        Binary::Sub if a.1 == shape && b.1 == shape => elementwise::sub(a.0, b.0, y),
+        Binary::Mul if a.1 == shape && b.1 == shape => elementwise::mul(a.0, b.0, y),
+        Binary::Add => map(a, b, shape, y, |a, b| a + b),
+        Binary::Sub => map(a, b, shape, y, |a, b| a - b),
+        Binary::Mul => map(a, b, shape, y, |a, b| a * b),
+    }
+}
+
+fn map<T: Float>(a: Operand<'_, T>, b: Operand<'_, T>, shape: Shape, y: &mut [T], f: impl Fn(T, T) -> T) {
     assert_eq!(y.len(), shape.len(), "broadcast: not one result for each entry of {shape}");
-    let n = shape.last();
-    let mut rows = Rows::new(shape, [a_strides, b_strides]);
+    let mut rows = Rows::new(shape, [a.1, b.1]);
+    let n = rows.len();
     for y in y.chunks_exact_mut(n.max(1)) {
-        let [at_a, at_b] = rows.next_offsets();
-        match (rows.step(0), rows.step(1)) {
-            (1, 1) => {
-                for ((y, a), b) in y.iter_mut().zip(&a[at_a..at_a + n]).zip(&b[at_b..at_b + n]) {
-                    *y = op(*a, *b);
+        let [i, j] = rows.next_offsets();
+        match rows.stretched {
+            [false, false] => {
+                for ((y, a), b) in y.iter_mut().zip(&a.0[i..i + n]).zip(&b.0[j..j + n]) {
+                    *y = f(*a, *b);
                 }
             }
-            (1, 0) => {
-                let b = b[at_b];
-                for (y, a) in y.iter_mut().zip(&a[at_a..at_a + n]) {
-                    *y = op(*a, b);
+            [false, true] => {
+                let b = b.0[j];
+                for (y, a) in y.iter_mut().zip(&a.0[i..i + n]) {
+                    *y = f(*a, b);
                 }
             }
-            (0, 1) => {
-                let a = a[at_a];
-                for (y, b) in y.iter_mut().zip(&b[at_b..at_b + n]) {
-                    *y = op(a, *b);
+            [true, false] => {
+                let a = a.0[i];
+                for (y, b) in y.iter_mut().zip(&b.0[j..j + n]) {
+                    *y = f(a, *b);
                 }
             }
-            (step_a, step_b) => {
-                for (i, y) in y.iter_mut().enumerate() {
-                    *y = op(a[at_a + i * step_a], b[at_b + i * step_b]);
-                }
-            }
+            [true, true] => y.fill(f(a.0[i], b.0[j])),
         }
     }
 }
 
-/// `dx (+)= Σ dy` or `Σ dy ∘ other` over the axes along which `dx` was stretched to `shape`.
-///
-/// `dy` is a contiguous tensor of `shape`; `dx`, contiguous and smaller, and `other` are reached through their strides.
-/// Sums along the last axis are taken in `f64`.
+/// The adjoint of stretching: `dx (+)= ` the sums of `dy` (times `factor`, which broadcasts to its shape) over the axes
+/// along which an input of `shape` was stretched.
 pub fn reduce_broadcast<T: Float>(
-    dy: &[T],
-    other: Option<(&[T], &Strides)>,
-    shape: &Shape,
+    (dy, dy_shape): Operand<'_, T>,
+    factor: Option<Operand<'_, T>>,
+    shape: Shape,
     dx: &mut [T],
-    dx_strides: &Strides,
     keep: bool,
 ) {
-    assert_eq!(dy.len(), shape.len(), "broadcast: not one gradient for each entry of {shape}");
+    match factor {
+        None if shape == dy_shape => return elementwise::copy_or_add(dy, dx, keep),
+        Some((factor, factor_shape)) if shape == dy_shape && factor_shape == dy_shape => {
+            return elementwise::mul_backward(dy, factor, dx, keep);
+        }
+        _ => {}
+    }
+    assert_eq!(dy.len(), dy_shape.len(), "broadcast: not one gradient for each entry of {dy_shape}");
     if !keep {
         dx.fill(T::ZERO);
     }
-    let n = shape.last();
     let one = [T::ONE];
-    let (factors, factor_strides) = other.unwrap_or((&one, &[0; MAX_RANK]));
-    let mut rows = Rows::new(shape, [dx_strides, factor_strides]);
+    let (factor, factor_shape) = factor.unwrap_or((&one, Shape::SCALAR));
+    let mut rows = Rows::new(dy_shape, [shape, factor_shape]);
+    let n = rows.len();
     for dy in dy.chunks_exact(n.max(1)) {
-        let [at, at_factor] = rows.next_offsets();
-        let (step, factor_step) = (rows.step(0), rows.step(1));
-        if step == 0 {
-            let mut total = 0.0;
-            for (i, dy) in dy.iter().enumerate() {
-                total += (*dy * factors[at_factor + i * factor_step]).to_f64();
-            }
-            dx[at] += T::of(total);
-        } else if step == 1 && factor_step == 1 {
-            let factors = &factors[at_factor..at_factor + n];
-            for ((dx, dy), factor) in dx[at..at + n].iter_mut().zip(dy).zip(factors) {
-                *dx += *dy * *factor;
-            }
-        } else if step == 1 && factor_step == 0 {
-            let factor = factors[at_factor];
-            for (dx, dy) in dx[at..at + n].iter_mut().zip(dy) {
-                *dx += *dy * factor;
-            }
-        } else {
-            for (i, dy) in dy.iter().enumerate() {
-                dx[at + i * step] += *dy * factors[at_factor + i * factor_step];
-            }
+        let [i, j] = rows.next_offsets();
+        match rows.stretched {
+            [false, false] => elementwise::mul_backward(dy, &factor[j..j + n], &mut dx[i..i + n], true),
+            [false, true] => elementwise::scale(dy, factor[j], &mut dx[i..i + n], true),
+            [true, false] => dx[i] += T::of(elementwise::dot(dy, &factor[j..j + n])),
+            [true, true] => dx[i] += T::of(elementwise::sum(dy)) * factor[j],
         }
     }
 }
 
-/// Walks the rows of a shape along its last axis and says where each of them starts in two operands.
-struct Rows<'a> {
-    sizes: &'a [usize],
-    strides: [&'a Strides; 2],
+/// Walks a shape row by row and says where each row starts in two operands that stretch to it.
+///
+/// Neighbouring axes that both operands pass through evenly, or are both stretched along, are walked as one.
+struct Rows {
+    rank: usize,
+    sizes: [usize; MAX_RANK],
+    strides: [[usize; 2]; MAX_RANK],
     index: [usize; MAX_RANK],
     offsets: [usize; 2],
+    /// Whether an operand stays at one entry along a row. Contiguous ones otherwise advance by one.
+    stretched: [bool; 2],
 }
 
-impl<'a> Rows<'a> {
-    fn new(shape: &'a Shape, strides: [&'a Strides; 2]) -> Self {
-        Self { sizes: shape.as_slice(), strides, index: [0; MAX_RANK], offsets: [0; 2] }
+impl Rows {
+    fn new(shape: Shape, operands: [Shape; 2]) -> Self {
+        let per_operand = operands.map(|operand| {
+            let strides = operand.broadcast_strides(&shape);
+            strides.unwrap_or_else(|| panic!("broadcast: {operand} does not stretch to {shape}"))
+        });
+        let (mut rank, mut sizes, mut strides) = (0, [0; MAX_RANK], [[0; 2]; MAX_RANK]);
+        for (axis, &size) in shape.iter().enumerate().filter(|&(_, &size)| size != 1) {
+            let step = per_operand.map(|strides| strides[axis]);
+            if rank > 0 && strides[rank - 1] == step.map(|step| step * size) {
+                sizes[rank - 1] *= size;
+                strides[rank - 1] = step;
+            } else {
+                (sizes[rank], strides[rank]) = (size, step);
+                rank += 1;
+            }
+        }
+        let stretched = if rank > 0 { strides[rank - 1].map(|step| step == 0) } else { [true; 2] };
+        Self { rank, sizes, strides, index: [0; MAX_RANK], offsets: [0; 2], stretched }
     }
 
-    /// The stride of an operand along the last axis.
-    fn step(&self, operand: usize) -> usize {
-        self.sizes.len().checked_sub(1).map_or(0, |last| self.strides[operand][last])
+    /// The entries of one row.
+    fn len(&self) -> usize {
+        if self.rank > 0 { self.sizes[self.rank - 1] } else { 1 }
     }
 
     /// Where the next row starts in the operands.
     fn next_offsets(&mut self) -> [usize; 2] {
         let current = self.offsets;
-        for axis in (0..self.sizes.len().saturating_sub(1)).rev() {
+        for axis in (0..self.rank.saturating_sub(1)).rev() {
             self.index[axis] += 1;
             let wraps = self.index[axis] == self.sizes[axis];
-            for (offset, strides) in self.offsets.iter_mut().zip(self.strides) {
-                *offset += strides[axis];
+            for (offset, step) in self.offsets.iter_mut().zip(self.strides[axis]) {
+                *offset += step;
                 if wraps {
-                    *offset -= strides[axis] * self.sizes[axis];
+                    *offset -= step * self.sizes[axis];
                 }
             }
             if !wraps {
@@ -142,9 +161,10 @@ mod tests {
     use super::super::testing::{assert_close, assert_gradient, both_ways, random, unread, widen};
     use super::*;
 
-    const PAIRS: [(&[usize], &[usize]); 10] = [
+    const PAIRS: [(&[usize], &[usize]); 11] = [
         (&[], &[]),
         (&[5], &[]),
+        (&[2, 3, 4], &[2, 3, 4]),
         (&[2, 3, 4], &[4]),
         (&[2, 3, 4], &[3, 1]),
         (&[2, 1, 4], &[3, 1]),
@@ -155,42 +175,46 @@ mod tests {
         (&[0, 4], &[4]),
     ];
 
-    /// Where every entry of `shape` lies in an operand, by the definition of strides.
-    fn offsets(shape: &Shape, strides: &Strides) -> Vec<usize> {
-        let own = shape.strides();
+    /// Which entry of an operand every entry of `shape` reads, by the definition of strides.
+    fn entries(shape: &Shape, operand: &Shape) -> Vec<usize> {
+        let (own, strides) = (shape.strides(), operand.broadcast_strides(shape).expect("the operand fits"));
         (0..shape.len())
             .map(|i| (0..shape.rank()).map(|axis| i / own[axis] % shape[axis] * strides[axis]).sum())
             .collect()
     }
 
-    fn setting(a: &[usize], b: &[usize]) -> (Shape, usize, usize, Strides, Strides) {
-        let (a, b) = (Shape::from(a), Shape::from(b));
-        let shape = a.broadcast(&b).expect("the shapes fit");
-        let strides = |operand: &Shape| operand.broadcast_strides(&shape).expect("the operand fits");
-        let strides = (strides(&a), strides(&b));
-        (shape, a.len(), b.len(), strides.0, strides.1)
-    }
-
-    fn check<T: Float>(a: &[usize], b: &[usize]) {
-        let (shape, len_a, len_b, a_strides, b_strides) = setting(a, b);
-        let (a, b, dy): (Vec<T>, Vec<T>, Vec<T>) =
-            (random(len_a, 1), random(len_b, 2), random(shape.len(), 3));
-        let (at_a, at_b) = (offsets(&shape, &a_strides), offsets(&shape, &b_strides));
-        let mut y = unread(shape.len());
-        broadcast(&a, &a_strides, &b, &b_strides, &shape, &mut y, |a, b| a * b);
-        assert!((0..y.len()).all(|i| y[i] == a[at_a[i]] * b[at_b[i]]));
+    fn check<T: Float>(a_shape: &[usize], b_shape: &[usize]) {
+        let (a_shape, b_shape) = (Shape::from(a_shape), Shape::from(b_shape));
+        let shape = a_shape.broadcast(&b_shape).expect("the shapes fit");
+        let (at_a, at_b) = (entries(&shape, &a_shape), entries(&shape, &b_shape));
+        let (a, b): (Vec<T>, Vec<T>) = (random(a_shape.len(), 1), random(b_shape.len(), 2));
+        let dy: Vec<T> = random(shape.len(), 3);
+        for f in [Binary::Add, Binary::Sub, Binary::Mul] {
+            let mut y = unread(shape.len());
+            broadcast(f, (&a, a_shape), (&b, b_shape), shape, &mut y);
+            for i in 0..y.len() {
+                let (a, b) = (a[at_a[i]], b[at_b[i]]);
+                let expected = match f {
+                    Binary::Add => a + b,
+                    Binary::Sub => a - b,
+                    Binary::Mul => a * b,
+                };
+                assert_eq!(y[i], expected, "{f:?} entry {i}");
+            }
+        }
 
         let (wide_b, wide_dy) = (widen(&b), widen(&dy));
-        let (mut plain, mut product) = (vec![0.0; len_a], vec![0.0; len_a]);
+        let (mut plain, mut product) = (vec![0.0; a.len()], vec![0.0; a.len()]);
         for i in 0..dy.len() {
             plain[at_a[i]] += wide_dy[i];
             product[at_a[i]] += wide_dy[i] * wide_b[at_b[i]];
         }
         // At most 24 terms of size up to 4.
-        let got = both_ways(len_a, |dx, keep| reduce_broadcast(&dy, None, &shape, dx, &a_strides, keep));
+        let dy = (&dy[..], shape);
+        let got = both_ways(a.len(), |dx, keep| reduce_broadcast(dy, None, a_shape, dx, keep));
         assert_close(&got, &plain, 48.0);
-        let other = Some((&b[..], &b_strides));
-        let got = both_ways(len_a, |dx, keep| reduce_broadcast(&dy, other, &shape, dx, &a_strides, keep));
+        let factor = Some((&b[..], b_shape));
+        let got = both_ways(a.len(), |dx, keep| reduce_broadcast(dy, factor, a_shape, dx, keep));
         assert_close(&got, &product, 96.0);
     }
 
@@ -207,17 +231,27 @@ mod tests {
     #[test]
     fn the_gradient_is_that_of_finite_differences() {
         for (a, b) in PAIRS {
-            let (shape, len_a, len_b, a_strides, b_strides) = setting(a, b);
-            let (a, b, dy): (Vec<f64>, Vec<f64>, Vec<f64>) =
-                (random(len_a, 1), random(len_b, 2), random(shape.len(), 3));
+            let (a_shape, b_shape) = (Shape::from(a), Shape::from(b));
+            let shape = a_shape.broadcast(&b_shape).expect("the shapes fit");
+            let (a, b): (Vec<f64>, Vec<f64>) = (random(a_shape.len(), 1), random(b_shape.len(), 2));
+            let dy: Vec<f64> = random(shape.len(), 3);
             let loss = |a: &[f64]| {
                 let mut y = unread(shape.len());
-                broadcast(a, &a_strides, &b, &b_strides, &shape, &mut y, |a, b| a * b);
+                broadcast(Binary::Mul, (a, a_shape), (&b, b_shape), shape, &mut y);
                 y.iter().zip(&dy).map(|(y, dy)| y * dy).sum()
             };
-            let mut da = unread(len_a);
-            reduce_broadcast(&dy, Some((&b, &b_strides)), &shape, &mut da, &a_strides, false);
+            let mut da = unread(a.len());
+            reduce_broadcast((&dy, shape), Some((&b, b_shape)), a_shape, &mut da, false);
             assert_gradient(loss, &a, &da);
         }
+    }
+
+    #[test]
+    fn a_column_and_a_row_make_a_table() {
+        let (column, row) = ([1.0f64, 2.0], [10.0, 20.0, 30.0]);
+        let mut y = [f64::NAN; 6];
+        let (a, b) = (Shape::from([2, 1]), Shape::from([3]));
+        broadcast(Binary::Sub, (&column, a), (&row, b), Shape::from([2, 3]), &mut y);
+        assert_eq!(y, [-9.0, -19.0, -29.0, -8.0, -18.0, -28.0]);
     }
 }

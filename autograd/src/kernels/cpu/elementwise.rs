@@ -70,6 +70,13 @@ simd! {
         }
     }
 
+    /// `y = k·y`
+    pub fn scale_assign<T>(_s, y: &mut [T], k: T) {
+        for y in y {
+            *y *= k;
+        }
+    }
+
     /// `y += x`
     pub fn add_assign<T>(_s, y: &mut [T], x: &[T]) {
         check_sizes(x.len(), x.len(), y.len());
@@ -225,6 +232,10 @@ mod tests {
         assert!((0..a.len()).all(|i| y[i] == a[i] + row[i % n]));
         fill_rows(row, &mut y);
         assert!((0..a.len()).all(|i| y[i] == row[i % n]));
+
+        y.copy_from_slice(&a);
+        scale_assign(&mut y, T::of(0.5));
+        assert_close(&y, &half, 1.0);
 
         // Relative to the sum of the absolute values, a thousand terms in lanes lose a few dozen roundings.
         let size = a.len() as f64 * 4.0;

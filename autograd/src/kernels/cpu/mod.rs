@@ -5,6 +5,7 @@
 
 pub mod activation;
 pub mod adam;
+pub mod attention;
 pub mod broadcast;
 pub mod cross_entropy;
 pub mod dropout;

@@ -96,6 +96,21 @@ simd! {
         }
     }
 
+    /// The same in place; without `kept`, of whole rows.
+    pub fn softmax_prefix_in_place<T>(s, y: &mut [T], n: usize, kept: Option<&[u32]>) {
+        assert!(y.len().is_multiple_of(n), "softmax: {} entries in rows of {n}", y.len());
+        assert!(kept.is_none_or(|kept| kept.len() * n == y.len()), "softmax: one count for each row");
+        for (r, y) in y.chunks_exact_mut(n).enumerate() {
+            let kept = match kept {
+                Some(kept) => n.min(kept[r] as usize),
+                None => n,
+            };
+            let (y, rest) = y.split_at_mut(kept);
+            row_in_place(s, y);
+            rest.fill(T::ZERO);
+        }
+    }
+
     /// Softmax over the entries that `keep` marks, zeros elsewhere; `x`, `y` and `keep` are `[rows, n]`.
     pub fn softmax_masked<T>(s, x: &[T], y: &mut [T], n: usize, keep: &[bool]) {
         assert!(x.len() == y.len() && x.len().is_multiple_of(n), "softmax: {} entries in rows of {n}", x.len());
@@ -169,6 +184,9 @@ mod tests {
         softmax_prefix(&x, &mut y, n, &kept);
         assert_close(&y, &reference(&widen(&x), &prefix, n), 16.0);
         assert!(y.iter().zip(&prefix).all(|(y, keep)| *keep || *y == T::ZERO));
+        let mut in_place = x.clone();
+        softmax_prefix_in_place(&mut in_place, n, Some(&kept));
+        assert_eq!(in_place, y);
         let mut y = unread::<T>(x.len());
         // What is masked must not matter, however large.
         let wild: Vec<T> = x

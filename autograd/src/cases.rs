@@ -1,0 +1,196 @@
+//! The one list that every op test walks: each op brings its cases, written once for every number type.
+
+use crate::Tensor;
+use crate::rng::Stream;
+use crate::tape::{Tape, Var};
+
+/// An op at work on small random inputs.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// What is shown: `softmax`, `matmul, batched`.
+    pub name: &'static str,
+    /// The shapes of the inputs.
+    pub shapes: &'static [&'static [usize]],
+    /// The computation in `f32`.
+    pub f32: Build<f32>,
+    /// The computation in `f64`.
+    pub f64: Build<f64>,
+    /// For a fused op, the same computation made of small visible ops.
+    pub explained: Option<Build<f64>>,
+}
+
+/// Applies an op to inputs on a tape.
+pub type Build<T> = for<'t> fn(&'t Tape<T>, &[Var<'t, T>]) -> Var<'t, T>;
+
+impl Case {
+    /// The inputs: normal numbers, the same for the same case.
+    pub fn inputs(&self) -> Vec<Tensor<f64>> {
+        let seed =
+            self.name.bytes().fold(0u64, |seed, byte| seed.wrapping_mul(257).wrapping_add(u64::from(byte)));
+        let mut stream = Stream::new(seed);
+        self.shapes.iter().map(|&shape| Tensor::normal(shape, 1.0, &mut stream)).collect()
+    }
+}
+
+/// Declares the cases of an op: `cases! { "name" [[2, 3], [3]] |tape, a, b| a.op(b); … }`, where a fused op adds
+/// `= |…| explained` made of small ops.
+macro_rules! cases {
+    ($($name:literal [$([$($dim:literal),*]),* $(,)?] |$tape:ident $(, $x:ident)*| $body:expr $(, explained: $explained:expr)?;)*) => {
+        pub(crate) const CASES: &[$crate::cases::Case] = &[$({
+            fn build<'t, T: $crate::Float>(
+                $tape: &'t $crate::Tape<T>,
+                x: &[$crate::Var<'t, T>],
+            ) -> $crate::Var<'t, T> {
+                let _ = $tape;
+                let &[$($x),*] = x else { panic!("case {}: wrong number of inputs", $name) };
+                $body
+            }
+            $crate::cases::Case {
+                name: $name,
+                shapes: &[$(&[$($dim),*]),*],
+                f32: build::<f32>,
+                f64: build::<f64>,
+                explained: cases!(@explained $name, $tape, [$($x),*] $(, $explained)?),
+            }
+        }),*];
+    };
+    (@explained $name:literal, $tape:ident, [$($x:ident),*]) => { None };
+    (@explained $name:literal, $tape:ident, [$($x:ident),*], $explained:expr) => {{
+        fn explained<'t>(
+            $tape: &'t $crate::Tape<f64>,
+            x: &[$crate::Var<'t, f64>],
+        ) -> $crate::Var<'t, f64> {
+            let _ = $tape;
+            let &[$($x),*] = x else { panic!("case {}: wrong number of inputs", $name) };
+            $explained
+        }
+        Some(explained)
+    }};
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gradcheck::GradCheck;
+    use crate::rng;
+    use crate::{Backward, Float, Gradients, Op, gradcheck, ops};
+
+    fn all() -> impl Iterator<Item = &'static Case> {
+        ops::ALL.iter().flat_map(|(op, cases)| {
+            assert!(!cases.is_empty(), "{op} has no cases");
+            cases.iter()
+        })
+    }
+
+    /// The outputs and the input gradients of a case, for a random cotangent, in `f64`.
+    fn run<T: Float>(case: &Case, build: Build<T>) -> Vec<Tensor<f64>> {
+        let tape = Tape::<T>::train(3);
+        let vars: Vec<_> = case.inputs().iter().map(|x| tape.input(x.cast())).collect();
+        let y = build(&tape, &vars);
+        let value = y.value();
+        let cotangent = Tensor::normal(value.shape(), 1.0, &mut Stream::new(9));
+        let gradients: Gradients<T> = y.backward_with(cotangent);
+        let zeros = |x: Tensor<f64>| Tensor::zeros(x.shape());
+        let dx = vars.iter().zip(case.inputs());
+        let dx = dx.map(|(&var, x)| gradients.wrt(var).map_or_else(|| zeros(x), Tensor::cast));
+        [value.cast()].into_iter().chain(dx).collect()
+    }
+
+    /// The largest difference, relative to the largest entry.
+    fn distance(a: &[Tensor<f64>], b: &[Tensor<f64>]) -> f64 {
+        let scaled = |(a, b): (&Tensor<f64>, &Tensor<f64>)| {
+            let largest = b.as_slice().iter().fold(f64::MIN_POSITIVE, |m, x| m.max(x.abs()));
+            let off = a.as_slice().iter().zip(b.as_slice()).map(|(a, b)| (a - b).abs());
+            off.fold(0.0, f64::max) / largest
+        };
+        a.iter().zip(b).map(scaled).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn every_rule_agrees_with_finite_differences() {
+        for case in all() {
+            let report = GradCheck::default().run(&case.inputs(), case.f64);
+            let report = report.unwrap_or_else(|mismatch| panic!("{}: {mismatch}", case.name));
+            assert!(report.compared > 0, "{}: nothing was compared", case.name);
+        }
+    }
+
+    #[test]
+    fn every_fused_op_equals_its_explained_twin() {
+        let mut twins = 0;
+        for case in all() {
+            let Some(explained) = case.explained else { continue };
+            twins += 1;
+            // Both do the same arithmetic in another order: a few roundings apart, relative to the largest entry.
+            let distance = distance(&run(case, case.f64), &run(case, explained));
+            assert!(distance < 1e-12, "{}: {distance:e}", case.name);
+        }
+        assert!(twins >= 7, "only {twins} twins");
+    }
+
+    #[test]
+    fn every_op_gives_in_f32_what_it_gives_in_f64() {
+        for case in all() {
+            // f32 rounds at 6e-8; sums of a few dozen terms lose two digits at most.
+            let distance = distance(&run(case, case.f32), &run(case, case.f64));
+            assert!(distance < 1e-5, "{}: {distance:e}", case.name);
+        }
+    }
+
+    /// A softmax whose rule forgets the inner product.
+    #[derive(Debug)]
+    struct ForgetfulSoftmax;
+
+    impl Op<f64, 1> for ForgetfulSoftmax {
+        type Saved = ();
+        const NAME: &'static str = "forgetful_softmax";
+        const RULE: &'static str = "dx += y ∘ dy";
+        fn forward(&self, x: [&Tensor<f64>; 1]) -> (Tensor<f64>, ()) {
+            Op::<f64, 1>::forward(&ops::softmax::Softmax, x)
+        }
+        fn backward(&self, _: &(), cx: Backward<'_, f64, 1>) {
+            let (y, dy) = (cx.output.as_slice(), cx.dy.as_slice());
+            cx.grads[0].add(&Tensor::from_fn(cx.dy.shape(), |i| y[i] * dy[i]));
+        }
+    }
+
+    #[test]
+    fn a_wrong_rule_is_rejected_by_name() {
+        let x = Tensor::normal([2, 3], 1.0, &mut Stream::new(4));
+        let wrong = gradcheck(|tape, [x]| (tape.apply(ForgetfulSoftmax, [x]) * x).relu(), [x]);
+        let mismatch = wrong.expect_err("the rule is wrong");
+        let culprit = mismatch.culprit.as_deref().unwrap_or_default();
+        assert!(culprit.contains("forgetful_softmax") && culprit.contains("cases.rs:"), "{mismatch}");
+        assert!(mismatch.error > 1e-3 && mismatch.input == "input 0", "{mismatch}");
+    }
+
+    #[test]
+    fn steps_and_backward_give_the_same_gradients() {
+        for case in all() {
+            let tape = Tape::train(3);
+            let vars: Vec<_> = case.inputs().into_iter().map(|x| tape.input(x)).collect();
+            let y = (case.f64)(&tape, &vars);
+            let cotangent = Tensor::normal(y.shape(), 1.0, &mut Stream::new(rng::derive(9, 1)));
+            let slow = y.steps_from(cotangent.clone()).finish();
+            let fast = y.backward_with(cotangent);
+            for &var in &vars {
+                let (slow, fast) = (slow.wrt(var), fast.wrt(var));
+                assert_eq!(slow.is_some(), fast.is_some(), "{}", case.name);
+                if let (Some(slow), Some(fast)) = (slow, fast) {
+                    assert!(distance(&[slow.clone()], &[fast.clone()]) < 1e-14, "{}", case.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn backward_gives_parameters_back_their_storage() {
+        let param = crate::Param::new(Tensor::full([2], 1.0f32));
+        let tape = Tape::eval();
+        let x = tape.param(&param);
+        assert!(!param.value().is_unique());
+        let gradients = (x * x).sum().backward();
+        assert!(param.value().is_unique());
+        assert_eq!(gradients.get(&param).map(|g| g.as_slice().to_vec()), Some(vec![2.0, 2.0]));
+    }
+}

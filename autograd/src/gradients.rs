@@ -1,0 +1,87 @@
+//! The result of a backward pass.
+
+use std::collections::BTreeMap;
+
+use crate::kernels::cpu::elementwise;
+use crate::param::{Param, ParamId};
+use crate::tape::{NodeId, Var};
+use crate::{Float, Tensor};
+
+/// The gradients of a loss with respect to the parameters and inputs of its tape.
+///
+/// Kept in the order in which parameters were made, so that sums over all of them come out the same every time.
+#[derive(Clone, Debug)]
+pub struct Gradients<T: Float = f32> {
+    params: BTreeMap<ParamId, Tensor<T>>,
+    inputs: BTreeMap<NodeId, Tensor<T>>,
+}
+
+impl<T: Float> Default for Gradients<T> {
+    fn default() -> Self {
+        Self { params: BTreeMap::new(), inputs: BTreeMap::new() }
+    }
+}
+
+impl<T: Float> Gradients<T> {
+    /// The gradient of a parameter; `None` where the loss does not depend on it.
+    pub fn get(&self, param: &Param<T>) -> Option<&Tensor<T>> {
+        self.params.get(&param.id())
+    }
+
+    /// The gradient of a leaf made with [`Tape::input`](crate::Tape::input); `None` where the loss does not depend on it.
+    pub fn wrt(&self, input: Var<'_, T>) -> Option<&Tensor<T>> {
+        self.inputs.get(&input.id)
+    }
+
+    /// The number of parameters that have a gradient.
+    pub fn len(&self) -> usize {
+        self.params.len()
+    }
+
+    /// Whether no parameter has a gradient.
+    pub fn is_empty(&self) -> bool {
+        self.params.is_empty()
+    }
+
+    /// Adds the parameter gradients of another part of the batch.
+    pub fn add(&mut self, other: Self) {
+        for (id, grad) in other.params {
+            match self.params.get_mut(&id) {
+                Some(sum) => elementwise::add_assign(sum.make_mut(), grad.as_slice()),
+                None => {
+                    self.params.insert(id, grad);
+                }
+            }
+        }
+    }
+
+    /// Multiplies every parameter gradient by `factor`.
+    pub fn scale(&mut self, factor: f64) {
+        for grad in self.params.values_mut() {
+            elementwise::scale_assign(grad.make_mut(), T::of(factor));
+        }
+    }
+
+    /// The Euclidean norm of all parameter gradients together, summed in `f64`.
+    pub fn norm(&self) -> f64 {
+        self.params.values().map(|grad| elementwise::sum_of_squares(grad.as_slice())).sum::<f64>().sqrt()
+    }
+
+    /// Scales all gradients down so that their norm is at most `limit`; gives the norm they had (Pascanu et al., "On
+    /// the difficulty of training recurrent neural networks", 2013).
+    pub fn clip_norm(&mut self, limit: f64) -> f64 {
+        let norm = self.norm();
+        if norm > limit {
+            self.scale(limit / norm);
+        }
+        norm
+    }
+
+    pub(crate) fn insert(&mut self, param: ParamId, grad: Tensor<T>) {
+        self.params.insert(param, grad);
+    }
+
+    pub(crate) fn insert_input(&mut self, node: NodeId, grad: Tensor<T>) {
+        self.inputs.insert(node, grad);
+    }
+}

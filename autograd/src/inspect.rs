@@ -1,0 +1,134 @@
+//! Looking at a tape: a table, a graph for Graphviz, the first value that is not finite.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::panic::Location;
+
+use crate::kernels::cpu::elementwise::all_finite;
+use crate::param::Parameters;
+use crate::tape::{NodeId, Tape};
+use crate::{Float, ParamId, Shape};
+
+/// What the tape knows of one node.
+#[derive(Clone, Debug)]
+pub struct NodeInfo {
+    /// Its place on the tape.
+    pub id: NodeId,
+    /// The name of its op, or `param`, `input`, `constant`.
+    pub op: &'static str,
+    /// The op with its settings, as `Debug` prints it.
+    pub settings: Option<String>,
+    /// The rule of its backward pass; `None` for leaves and where no gradient flows.
+    pub rule: Option<&'static str>,
+    /// Its inputs.
+    pub inputs: Vec<NodeId>,
+    /// The sizes of its axes.
+    pub shape: Shape,
+    /// The name it was given.
+    pub label: Option<String>,
+    /// The line that made it.
+    pub location: &'static Location<'static>,
+}
+
+impl<T: Float> Tape<T> {
+    /// All nodes in order of execution.
+    pub fn nodes(&self) -> Vec<NodeInfo> {
+        let arena = self.arena.borrow();
+        let info = |(index, node): (usize, &crate::tape::Node<T>)| NodeInfo {
+            id: NodeId(index as u32),
+            op: node.name,
+            settings: node.record.as_ref().map(|record| record.debug()),
+            rule: node.record.as_ref().map(|record| record.rule()),
+            inputs: node.record.as_ref().map_or(Vec::new(), |record| record.parents().to_vec()),
+            shape: node.shape,
+            label: node.label.clone(),
+            location: node.location,
+        };
+        arena.nodes.iter().enumerate().map(info).collect()
+    }
+
+    /// The tape as a table, one node a line: number, op, inputs, shape, rule, and the label or parameter path.
+    ///
+    /// ```
+    /// use autograd::{Param, Tape, Tensor};
+    /// let weight = Param::new(Tensor::full([2, 3], 0.5f32));
+    /// let tape = Tape::eval();
+    /// let x = tape.constant(Tensor::full([4, 3], 1.0));
+    /// let y = x.linear(tape.param(&weight), None).relu().label("hidden");
+    /// println!("{}", tape.table(&weight));
+    /// ```
+    pub fn table(&self, model: &dyn Parameters<T>) -> String {
+        let rows: Vec<[String; 6]> = (self.named_nodes(model).into_iter())
+            .map(|(node, name)| {
+                let inputs: Vec<String> = node.inputs.iter().map(ToString::to_string).collect();
+                let rule = node.rule.unwrap_or_default().to_owned();
+                [
+                    node.id.to_string(),
+                    node.op.to_owned(),
+                    inputs.join(" "),
+                    node.shape.to_string(),
+                    rule,
+                    name,
+                ]
+            })
+            .collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: [usize; 6] = std::array::from_fn(width);
+        let mut table = String::new();
+        for row in &rows {
+            let line: Vec<String> =
+                row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            table.push_str(line.join("  ").trim_end());
+            table.push('\n');
+        }
+        table
+    }
+
+    /// The tape as a graph in Graphviz's DOT language: data flows down, and edges carry the shapes.
+    pub fn dot(&self, model: &dyn Parameters<T>) -> String {
+        let mut dot = String::from("digraph tape {\n  node [shape=box, fontname=\"monospace\"];\n");
+        let nodes = self.named_nodes(model);
+        for (node, name) in &nodes {
+            let style = match node.op {
+                "param" => ", style=filled, fillcolor=\"#fff2cc\"",
+                "constant" | "input" => ", style=filled, fillcolor=\"#e8e8e8\"",
+                _ => "",
+            };
+            let id = node.id;
+            let escaped = name.replace('\\', "\\\\").replace('"', "\\\"");
+            let _ = writeln!(dot, "  n{} [label=\"{id} {}\\n{escaped}\"{style}];", id.0, node.op);
+            for input in &node.inputs {
+                let shape = nodes[input.index()].0.shape;
+                let _ = writeln!(dot, "  n{} -> n{} [label=\"{shape}\"];", input.0, id.0);
+            }
+        }
+        dot.push_str("}\n");
+        dot
+    }
+
+    /// The first node, in order of execution, that holds an infinite or undefined number: where things went wrong.
+    pub fn first_non_finite(&self) -> Option<NodeInfo> {
+        let index = self.arena.borrow().nodes.iter().position(|node| {
+            // −∞ before a softmax is how a mask is written, and no accident.
+            node.name != "mask_fill" && node.value.as_ref().is_some_and(|value| !all_finite(value.as_slice()))
+        })?;
+        self.nodes().into_iter().nth(index)
+    }
+
+    /// Each node with its label, or with its path where it is a parameter of `model`.
+    fn named_nodes(&self, model: &dyn Parameters<T>) -> Vec<(NodeInfo, String)> {
+        let mut paths: HashMap<ParamId, String> = HashMap::new();
+        model.visit(&mut crate::Path::default(), &mut |path, param| {
+            paths.insert(param.id(), path.to_owned());
+        });
+        let arena = self.arena.borrow();
+        let by_node: HashMap<NodeId, &String> =
+            arena.params.iter().filter_map(|(id, &node)| Some((node, paths.get(id)?))).collect();
+        let name = |node: &NodeInfo| match (&node.label, by_node.get(&node.id)) {
+            (Some(label), _) => format!("\"{label}\""),
+            (None, Some(path)) => (*path).clone(),
+            (None, None) => String::new(),
+        };
+        self.nodes().into_iter().map(|node| (name(&node), node)).map(|(name, node)| (node, name)).collect()
+    }
+}

@@ -1,0 +1,144 @@
+//! Scaled dot-product attention over several heads: fused, and explained in small visible ops.
+
+use std::sync::Arc;
+
+use crate::kernels::cpu::attention::{Geometry, attention, attention_backward};
+use crate::op::{Backward, Op};
+use crate::tape::Var;
+use crate::{Float, Keep, Shape, Tensor};
+
+/// `O = dropout(softmax(Q·Kᵀ / √d)) · V` in each of `H` heads (Vaswani et al., "Attention is all you need", 2017, eq. 1).
+///
+/// Queries `[B, T, H·d]`, keys and values `[B, S, H·d]`, output `[B, T, H·d]`; heads are read by stride, and the
+/// weights `[B, H, T, S]` never exist as a whole. A query that may see no key gives zeros and gets no gradient.
+#[derive(Clone, Debug)]
+pub struct Attention {
+    /// The number of heads, H.
+    pub heads: usize,
+    /// How many keys each query `[B·T]` may see, from the first on. Padding and causality are both of this kind.
+    pub kept: Option<Arc<[u32]>>,
+    /// The probability that a weight is dropped.
+    pub dropout: f64,
+    /// The key of the dropout's random numbers.
+    pub key: u64,
+}
+
+impl Attention {
+    #[track_caller]
+    fn geometry(&self, [q, k, v]: [Shape; 3]) -> Geometry<'_> {
+        let (&[batch, queries, width], &[k_batch, keys, k_width]) = (q.as_slice(), k.as_slice()) else {
+            panic!("attention: queries and keys must be [B, T, D] and [B, S, D], not {q} and {k}")
+        };
+        assert!(k == v && batch == k_batch && width == k_width, "attention: q {q}, k {k} and v {v} do not fit");
+        let heads = self.heads;
+        assert!(heads > 0 && width % heads == 0, "attention: {heads} heads do not divide {width} columns");
+        if let Some(kept) = &self.kept {
+            assert_eq!(kept.len(), batch * queries, "attention: {} counts for {batch}·{queries} queries", kept.len());
+        }
+        Geometry {
+            batch,
+            queries,
+            keys,
+            heads,
+            width,
+            scale: 1.0 / ((width / heads) as f64).sqrt(),
+            kept: self.kept.as_deref(),
+            dropout: (self.dropout > 0.0).then_some((self.dropout, self.key)),
+        }
+    }
+}
+
+impl<T: Float> Op<T, 3> for Attention {
+    type Saved = ();
+    const NAME: &'static str = "attention";
+    const RULE: &'static str =
+        "dV += Aᵀ·dO  dA = dO·Vᵀ  dS = A∘(dA − rowsum(A∘dA))  dQ += dS·K/√d  dK += dSᵀ·Q/√d";
+
+    fn forward(&self, [q, k, v]: [&Tensor<T>; 3]) -> (Tensor<T>, ()) {
+        let geometry = self.geometry([q.shape(), k.shape(), v.shape()]);
+        let o = Tensor::fill_with(q.shape(), |o| {
+            attention(&geometry, q.as_slice(), k.as_slice(), v.as_slice(), o);
+        });
+        (o, ())
+    }
+
+    fn backward(&self, _: &(), cx: Backward<'_, T, 3>) {
+        let [q, k, v] = cx.inputs;
+        let geometry = self.geometry([q.shape(), k.shape(), v.shape()]);
+        let operands = [q.as_slice(), k.as_slice(), v.as_slice(), cx.dy.as_slice()];
+        attention_backward(&geometry, operands, cx.grads.each_mut().map(crate::Slot::open));
+    }
+}
+
+impl<'t, T: Float> Var<'t, T> {
+    /// Attention of these queries `[B, T, H·d]` over `keys` and `values` `[B, S, H·d]`, in one op.
+    #[track_caller]
+    pub fn attention(self, keys: Self, values: Self, settings: &Attention) -> Self {
+        self.tape.apply(settings.clone(), [self, keys, values])
+    }
+
+    /// The same made of small ops, each visible on the tape; also gives the weights `[B, H, T, S]`.
+    #[track_caller]
+    pub fn attention_explained(self, keys: Self, values: Self, settings: &Attention) -> (Self, Self) {
+        let geometry = settings.geometry([self.shape(), keys.shape(), values.shape()]);
+        let Geometry { batch, queries, heads, width, scale, .. } = geometry;
+        let split = |x: Self| {
+            let length = x.shape()[1];
+            x.reshape([batch, length, heads, width / heads]).permute(&[0, 2, 1, 3]) // [B, H, length, d]
+        };
+        let (q, k, v) = (split(self), split(keys), split(values));
+        let scores = q.matmul_nt(k).scale(scale).label("scores"); // [B, H, T, S]
+        let mut weights = match &settings.kept {
+            Some(kept) => scores.masked_softmax(&prefix_mask(kept, batch, keys.shape()[1])),
+            None => scores.softmax(),
+        }
+        .label("weights");
+        if let Some((p, key)) = geometry.dropout {
+            weights = weights.tape().apply(super::dropout::Dropout { p, key }, [weights]);
+        }
+        let context = weights.matmul(v).label("context"); // [B, H, T, d]
+        (context.permute(&[0, 2, 1, 3]).reshape([batch, queries, width]), weights)
+    }
+}
+
+/// The counts of kept keys as flags `[B, 1, T, S]`.
+fn prefix_mask(kept: &[u32], batch: usize, keys: usize) -> Keep {
+    let flags: Vec<bool> =
+        kept.iter().flat_map(|&count| (0..keys).map(move |key| key < count as usize)).collect();
+    Keep::new([batch, 1, kept.len() / batch.max(1), keys], flags)
+}
+
+fn plain() -> Attention {
+    Attention { heads: 2, kept: None, dropout: 0.0, key: 0 }
+}
+
+/// Two sentences, causal: the first has three keys, the second one, and its first query sees none.
+fn masked() -> Attention {
+    Attention { heads: 2, kept: Some([1, 2, 3, 0, 1, 1].into()), dropout: 0.0, key: 0 }
+}
+
+fn dropped() -> Attention {
+    Attention { dropout: 0.4, key: 5, ..masked() }
+}
+
+cases! {
+    "attention" [[2, 3, 4], [2, 5, 4], [2, 5, 4]] |tape, q, k, v| {
+        q.attention(k, v, &plain())
+    }, explained: q.attention_explained(k, v, &plain()).0;
+    "attention, masked" [[2, 3, 4], [2, 3, 4], [2, 3, 4]] |tape, q, k, v| {
+        q.attention(k, v, &masked())
+    }, explained: q.attention_explained(k, v, &masked()).0;
+    "attention, masked, with dropout" [[2, 3, 4], [2, 3, 4], [2, 3, 4]] |tape, q, k, v| {
+        q.attention(k, v, &dropped())
+    }, explained: q.attention_explained(k, v, &dropped()).0;
+    "attention, several blocks" [[1, 70, 2], [1, 70, 2], [1, 70, 2]] |tape, q, k, v| {
+        q.attention(k, v, &causal_70())
+    }, explained: q.attention_explained(k, v, &causal_70()).0;
+    "attention, of itself" [[1, 3, 4]] |tape, x| {
+        x.attention(x, x, &plain())
+    }, explained: x.attention_explained(x, x, &plain()).0;
+}
+
+fn causal_70() -> Attention {
+    Attention { heads: 1, kept: Some((1..=70).collect()), dropout: 0.0, key: 0 }
+}

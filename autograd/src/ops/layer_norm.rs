@@ -1,0 +1,73 @@
+//! Layer normalisation along the last axis.
+
+use crate::kernels::cpu::layer_norm::{layer_norm, layer_norm_backward, layer_norm_param_backward};
+use crate::op::{Backward, Op};
+use crate::tape::Var;
+use crate::{Float, Tensor};
+
+/// `y = γ ∘ x̂ + β` with `x̂ = (x − mean(x)) / √(var(x) + ε)` along the last axis (Ba, Kiros and Hinton, 2016).
+///
+/// Inputs `x [.., n]`, `γ [n]`, `β [n]`.
+#[derive(Debug)]
+pub struct LayerNorm {
+    /// ε, added to the variance.
+    pub epsilon: f64,
+}
+
+/// What the backward pass reads off the forward: the mean and `1/√(var + ε)` of every row.
+#[derive(Debug)]
+pub struct Moments<T: Float> {
+    mean: Tensor<T>,
+    rstd: Tensor<T>,
+}
+
+impl<T: Float> Op<T, 3> for LayerNorm {
+    type Saved = Moments<T>;
+    const NAME: &'static str = "layer_norm";
+    const RULE: &'static str =
+        "dx += rstd·(g − mean(g) − x̂·mean(g∘x̂)), g = γ∘dy  dγ += Σ dy∘x̂  dβ += Σ dy";
+
+    fn forward(&self, [x, gamma, beta]: [&Tensor<T>; 3]) -> (Tensor<T>, Moments<T>) {
+        let (shape, n) = (x.shape(), x.shape().last());
+        assert!(
+            gamma.shape() == [n].into() && beta.shape() == [n].into(),
+            "layer_norm: {shape} needs γ and β of [{n}], not {} and {}",
+            gamma.shape(),
+            beta.shape()
+        );
+        let rows = shape.rows();
+        let mut moments = Moments { mean: Tensor::zeros([rows]), rstd: Tensor::zeros([rows]) };
+        let (mean, rstd) = (moments.mean.make_mut(), moments.rstd.make_mut());
+        let epsilon = T::of(self.epsilon);
+        let y = Tensor::fill_with(shape, |y| {
+            layer_norm(x.as_slice(), gamma.as_slice(), beta.as_slice(), y, mean, rstd, n, epsilon);
+        });
+        (y, moments)
+    }
+
+    fn backward(&self, moments: &Moments<T>, cx: Backward<'_, T, 3>) {
+        let ([x, gamma, _], [dx, dgamma, dbeta]) = (cx.inputs, cx.grads);
+        let (n, dy) = (gamma.len(), cx.dy.as_slice());
+        let (mean, rstd) = (moments.mean.as_slice(), moments.rstd.as_slice());
+        dx.accumulate(|out, keep| {
+            layer_norm_backward(x.as_slice(), gamma.as_slice(), mean, rstd, dy, out, n, keep);
+        });
+        let (dgamma, keep_gamma) = dgamma.open().unzip();
+        let (dbeta, keep_beta) = dbeta.open().unzip();
+        let (keep_gamma, keep_beta) = (keep_gamma == Some(true), keep_beta == Some(true));
+        layer_norm_param_backward(x.as_slice(), mean, rstd, dy, dgamma, dbeta, n, keep_gamma, keep_beta);
+    }
+}
+
+impl<'t, T: Float> Var<'t, T> {
+    /// Normalises each row along the last axis to mean 0 and variance 1, then scales by `gamma` and shifts by `beta`.
+    #[track_caller]
+    pub fn layer_norm(self, gamma: Self, beta: Self, epsilon: f64) -> Self {
+        self.tape.apply(LayerNorm { epsilon }, [self, gamma, beta])
+    }
+}
+
+cases! {
+    "layer_norm" [[2, 3, 5], [5], [5]] |tape, x, gamma, beta| x.layer_norm(gamma, beta, 1e-5);
+    "layer_norm, wide" [[3, 40], [40], [40]] |tape, x, gamma, beta| x.layer_norm(gamma, beta, 1e-5);
+}

@@ -1,0 +1,97 @@
+//! `y = x·Wᵀ + b`.
+
+use crate::kernels::cpu::elementwise::{fill_rows, sum_rows};
+use crate::kernels::cpu::gemm::{Matrix, gemm};
+use crate::op::{Backward, Op, Slot};
+use crate::tape::Var;
+use crate::{Float, Shape, Tensor};
+
+/// `y = x·Wᵀ (+ b)` for `x [.., I]`, `W [O, I]`, `b [O]`; `y [.., O]`.
+#[derive(Debug)]
+pub struct Linear;
+
+impl<T: Float> Op<T, 2> for Linear {
+    type Saved = ();
+    const NAME: &'static str = "linear";
+    const RULE: &'static str = "dx += dy·W  dW += dyᵀ·x";
+
+    fn forward(&self, [x, w]: [&Tensor<T>; 2]) -> (Tensor<T>, ()) {
+        let (shape, size) = sizes(x, w);
+        let y = Tensor::fill_with(shape, |y| gemm(size, rows(x), rows(w).t(), y, false));
+        (y, ())
+    }
+
+    fn backward(&self, _: &(), cx: Backward<'_, T, 2>) {
+        let ([x, w], [dx, dw]) = (cx.inputs, cx.grads);
+        product_backward(x, w, cx.dy, dx, dw);
+    }
+}
+
+impl<T: Float> Op<T, 3> for Linear {
+    type Saved = ();
+    const NAME: &'static str = "linear";
+    const RULE: &'static str = "dx += dy·W  dW += dyᵀ·x  db += Σ dy";
+
+    fn forward(&self, [x, w, b]: [&Tensor<T>; 3]) -> (Tensor<T>, ()) {
+        let (shape, size) = sizes(x, w);
+        assert_eq!(b.shape(), [size.2].into(), "linear: the bias of {} must be [{}]", w.shape(), size.2);
+        let y = Tensor::fill_with(shape, |y| {
+            fill_rows(b.as_slice(), y);
+            gemm(size, rows(x), rows(w).t(), y, true);
+        });
+        (y, ())
+    }
+
+    fn backward(&self, _: &(), cx: Backward<'_, T, 3>) {
+        let ([x, w, b], [dx, dw, db]) = (cx.inputs, cx.grads);
+        product_backward(x, w, cx.dy, dx, dw);
+        db.accumulate(|out, keep| sum_rows(cx.dy.as_slice(), out, b.len(), keep));
+    }
+}
+
+/// The shape of the output, and the product's `(rows, I, O)`.
+#[track_caller]
+fn sizes<T: Float>(x: &Tensor<T>, w: &Tensor<T>) -> (Shape, (usize, usize, usize)) {
+    let &[outer, inner] = w.shape().as_slice() else {
+        panic!("linear: the weight must be [O, I], not {}", w.shape())
+    };
+    let shape = x.shape();
+    assert!(
+        shape.rank() > 0 && shape.last() == inner,
+        "linear: inner sizes differ: {shape} · {}ᵀ",
+        w.shape()
+    );
+    (shape.with(shape.rank() - 1, outer), (shape.rows(), inner, outer))
+}
+
+fn rows<T: Float>(x: &Tensor<T>) -> Matrix<'_, T> {
+    Matrix::rows(x.as_slice(), x.shape().last())
+}
+
+fn product_backward<T: Float>(
+    x: &Tensor<T>,
+    w: &Tensor<T>,
+    dy: &Tensor<T>,
+    dx: &mut Slot<T>,
+    dw: &mut Slot<T>,
+) {
+    let (count, inner, outer) = sizes(x, w).1;
+    dx.accumulate(|out, keep| gemm((count, outer, inner), rows(dy), rows(w), out, keep));
+    dw.accumulate(|out, keep| gemm((outer, count, inner), rows(dy).t(), rows(x), out, keep));
+}
+
+impl<'t, T: Float> Var<'t, T> {
+    /// `x·Wᵀ + b`: `[.., I]` to `[.., O]` by a weight `[O, I]` and, where there is one, a bias `[O]`.
+    #[track_caller]
+    pub fn linear(self, weight: Self, bias: Option<Self>) -> Self {
+        match bias {
+            Some(bias) => self.tape.apply(Linear, [self, weight, bias]),
+            None => self.tape.apply(Linear, [self, weight]),
+        }
+    }
+}
+
+cases! {
+    "linear" [[2, 3, 4], [5, 4], [5]] |tape, x, w, b| x.linear(w, Some(b));
+    "linear, no bias" [[3, 4], [2, 4]] |tape, x, w| x.linear(w, None);
+}

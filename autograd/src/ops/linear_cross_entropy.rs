@@ -1,0 +1,132 @@
+//! The output projection and its cross-entropy in one, so that the logits never exist as a whole.
+
+use super::cross_entropy::{check_labels, mean_weight};
+use crate::buffer::Buffer;
+use crate::kernels::cpu::cross_entropy::{cross_entropy, cross_entropy_in_place};
+use crate::kernels::cpu::elementwise::scale;
+use crate::kernels::cpu::gemm::{Matrix, gemm};
+use crate::op::{Backward, Op};
+use crate::tape::Var;
+use crate::{Float, Ids, Shape, Tensor};
+
+/// `cross_entropy(x·Wᵀ)` for `x [.., D]` and `W [V, D]`; the explained twin is
+/// [`linear`](Var::linear) then [`cross_entropy`](Var::cross_entropy).
+///
+/// With a vocabulary of ten thousand the logits are by far the largest tensor of a model. Rows go through in blocks:
+/// logits, loss, gradient of the logits in place, and from it the block's part of `dx` and `dW`, all in the forward
+/// pass; the backward pass only multiplies by `dy`.
+#[derive(Debug)]
+pub struct LinearCrossEntropy {
+    /// The label of every row.
+    pub targets: Ids,
+    /// The share spread over all classes.
+    pub smoothing: f64,
+    /// The label whose rows do not count.
+    pub ignore: Option<u32>,
+    /// What the sum over rows is multiplied by.
+    pub weight: f64,
+    /// Whether gradients will be asked for.
+    pub gradients: bool,
+}
+
+/// Rows of one block: enough that a matrix product is efficient, few enough that the logits stay in the cache.
+const BLOCK: usize = 256;
+
+impl<T: Float> Op<T, 2> for LinearCrossEntropy {
+    /// `dx` and `dW` for `dy = 1`.
+    type Saved = Option<[Tensor<T>; 2]>;
+    const NAME: &'static str = "linear_cross_entropy";
+    const RULE: &'static str = "g = w·(softmax(x·Wᵀ) − (1 − ε)·onehot(t) − ε/V)  dx += dy·g·W  dW += dy·gᵀ·x";
+
+    fn forward(&self, [x, w]: [&Tensor<T>; 2]) -> (Tensor<T>, Self::Saved) {
+        let d = x.shape().last();
+        let &[v, inner] = w.shape().as_slice() else {
+            panic!("linear_cross_entropy: the weight must be [V, D], not {}", w.shape())
+        };
+        assert_eq!(d, inner, "linear_cross_entropy: inner sizes differ: {} · {}ᵀ", x.shape(), w.shape());
+        let logits = Shape::from([x.shape().rows(), v]);
+        check_labels("linear_cross_entropy", logits, &self.targets, self.ignore);
+        let (smoothing, ignore) = (T::of(self.smoothing), self.ignore.unwrap_or(u32::MAX));
+        let (mut dx, mut dw) = (Tensor::zeros([0]), Tensor::zeros([0]));
+        if self.gradients {
+            dx = Tensor::fill_with(x.shape(), |_| {});
+            dw = Tensor::fill_with(w.shape(), |_| {});
+        }
+        let mut logits = Buffer::<T>::stale(BLOCK.min(x.shape().rows()) * v);
+        let mut lse = [T::ZERO; BLOCK];
+        let mut total = 0.0;
+        for (i, labels) in self.targets.as_slice().chunks(BLOCK).enumerate() {
+            let (rows, start) = (labels.len(), i * BLOCK * d);
+            let x = Matrix::rows(&x.as_slice()[start..start + rows * d], d);
+            let w = Matrix::rows(w.as_slice(), d);
+            let logits = &mut logits[..rows * v];
+            gemm((rows, d, v), x, w.t(), logits, false); // [rows, V]
+            if self.gradients {
+                total += cross_entropy_in_place(logits, labels, ignore, smoothing, T::of(self.weight), v);
+                let g = Matrix::rows(logits, v);
+                let dx = &mut dx.make_mut()[start..start + rows * d];
+                gemm((rows, v, d), g, w, dx, false); // [rows, D]
+                gemm((v, rows, d), g.t(), x, dw.make_mut(), i > 0); // [V, D]
+            } else {
+                total += cross_entropy(logits, labels, ignore, smoothing, &mut lse[..rows], v);
+            }
+        }
+        (Tensor::scalar(T::of(self.weight * total)), self.gradients.then_some([dx, dw]))
+    }
+
+    fn backward(&self, saved: &Self::Saved, cx: Backward<'_, T, 2>) {
+        let Some(saved) = saved else { unreachable!("an op without gradients is not recorded") };
+        let dy = cx.dy.item();
+        for (slot, gradient) in cx.grads.iter_mut().zip(saved) {
+            if dy == T::ONE {
+                slot.add(gradient);
+            } else {
+                slot.accumulate(|out, keep| scale(gradient.as_slice(), dy, out, keep));
+            }
+        }
+    }
+}
+
+impl<'t, T: Float> Var<'t, T> {
+    /// `weight_of_sum` times the summed cross-entropy of the logits `x·Wᵀ` with `targets`, as
+    /// [`cross_entropy_weighted`](Self::cross_entropy_weighted) of [`linear`](Self::linear), without ever holding them all.
+    #[track_caller]
+    pub fn linear_cross_entropy_weighted(
+        self,
+        weight: Self,
+        targets: &Ids,
+        smoothing: f64,
+        ignore: Option<u32>,
+        weight_of_sum: f64,
+    ) -> Self {
+        let (targets, gradients) = (targets.clone(), self.tape.records());
+        let op = LinearCrossEntropy { targets, smoothing, ignore, weight: weight_of_sum, gradients };
+        self.tape.apply(op, [self, weight])
+    }
+
+    /// The mean cross-entropy of the logits `x·Wᵀ` with `targets`, over the rows whose label is not `ignore`.
+    #[track_caller]
+    pub fn linear_cross_entropy(
+        self,
+        weight: Self,
+        targets: &Ids,
+        smoothing: f64,
+        ignore: Option<u32>,
+    ) -> Self {
+        let mean = mean_weight(targets, ignore);
+        self.linear_cross_entropy_weighted(weight, targets, smoothing, ignore, mean)
+    }
+}
+
+cases! {
+    "linear_cross_entropy" [[2, 3, 4], [7, 4]] |tape, x, w| {
+        x.linear_cross_entropy(w, &Ids::new([2, 3], [1, 0, 6, 2, 2, 0]), 0.1, Some(0)).scale(1.7)
+    }, explained: {
+        x.linear(w, None).cross_entropy(&Ids::new([2, 3], [1, 0, 6, 2, 2, 0]), 0.1, Some(0)).scale(1.7)
+    };
+    "linear_cross_entropy, several blocks" [[600, 2], [3, 2]] |tape, x, w| {
+        x.linear_cross_entropy(w, &Ids::new([600], (0..600).map(|i| i % 3).collect::<Vec<_>>()), 0.1, None)
+    }, explained: {
+        x.linear(w, None).cross_entropy(&Ids::new([600], (0..600).map(|i| i % 3).collect::<Vec<_>>()), 0.1, None)
+    };
+}

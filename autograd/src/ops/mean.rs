@@ -1,0 +1,38 @@
+//! The mean of all entries.
+
+use super::sum::spread;
+use crate::kernels::cpu::elementwise;
+use crate::op::{Backward, Op};
+use crate::tape::Var;
+use crate::{Float, Tensor};
+
+/// `y = Σ x / n`, a scalar. Summed in `f64`, whatever the number type.
+#[derive(Debug)]
+pub struct Mean;
+
+impl<T: Float> Op<T, 1> for Mean {
+    type Saved = ();
+    const NAME: &'static str = "mean";
+    const RULE: &'static str = "dx += dy / n, to every entry";
+
+    fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
+        (Tensor::scalar(T::of(elementwise::sum(x.as_slice()) / x.len() as f64)), ())
+    }
+
+    fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {
+        let ([x], [dx]) = (cx.inputs, cx.grads);
+        spread(dx, cx.dy.item() / T::of(x.len() as f64));
+    }
+}
+
+impl<'t, T: Float> Var<'t, T> {
+    /// The mean of all entries.
+    #[track_caller]
+    pub fn mean(self) -> Self {
+        self.tape.apply(Mean, [self])
+    }
+}
+
+cases! {
+    "mean" [[2, 3]] |tape, x| x.mean();
+}

@@ -1,0 +1,37 @@
+//! `y = max(x, 0)`, entry by entry.
+
+use crate::kernels::cpu::activation::{relu, relu_backward};
+use crate::op::{Backward, Op};
+use crate::tape::Var;
+use crate::{Float, Tensor};
+
+/// The rectifier (Nair and Hinton, 2010). Its derivative at 0 is taken to be 0.
+#[derive(Debug)]
+pub struct Relu;
+
+impl<T: Float> Op<T, 1> for Relu {
+    type Saved = ();
+    const NAME: &'static str = "relu";
+    const RULE: &'static str = "dx += dy where x > 0";
+
+    fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
+        (Tensor::fill_with(x.shape(), |y| relu(x.as_slice(), y)), ())
+    }
+
+    fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {
+        let ([x], [dx]) = (cx.inputs, cx.grads);
+        dx.accumulate(|out, keep| relu_backward(x.as_slice(), cx.dy.as_slice(), out, keep));
+    }
+}
+
+impl<'t, T: Float> Var<'t, T> {
+    /// `max(x, 0)`, entry by entry.
+    #[track_caller]
+    pub fn relu(self) -> Self {
+        self.tape.apply(Relu, [self])
+    }
+}
+
+cases! {
+    "relu" [[3, 7]] |tape, x| x.relu();
+}

@@ -1,0 +1,158 @@
+//! Trainable parameters and the paths they are known by.
+
+use std::fmt::{self, Display, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::{Float, Tensor};
+
+/// Tells parameters apart within this process.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ParamId(u64);
+
+/// A tensor that training changes.
+pub struct Param<T: Float = f32> {
+    id: ParamId,
+    value: Tensor<T>,
+}
+
+impl<T: Float> Param<T> {
+    /// A new parameter with this first value.
+    pub fn new(value: Tensor<T>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { id: ParamId(NEXT.fetch_add(1, Ordering::Relaxed)), value }
+    }
+
+    /// What tells it from other parameters.
+    pub fn id(&self) -> ParamId {
+        self.id
+    }
+
+    /// Its value.
+    pub fn value(&self) -> &Tensor<T> {
+        &self.value
+    }
+
+    /// Its value, to change. The shape must stay.
+    pub fn value_mut(&mut self) -> &mut Tensor<T> {
+        &mut self.value
+    }
+}
+
+/// A copy is a parameter of its own: it starts at the same value and has another identity.
+impl<T: Float> Clone for Param<T> {
+    fn clone(&self) -> Self {
+        Self::new(self.value.clone())
+    }
+}
+
+impl<T: Float> fmt::Debug for Param<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Param {}", self.value.shape())
+    }
+}
+
+/// Anything that has parameters: a layer, a model. Implemented with [`parameters!`](crate::parameters).
+///
+/// Paths such as `encoder.layers.0.self_attn.q_proj.weight` are what optimiser state, checkpoints and errors speak in.
+/// The order of a visit is that of the fields, and is always the same.
+pub trait Parameters<T: Float> {
+    /// Calls `f` with the path and value of every parameter below `path`.
+    fn visit<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a Param<T>));
+
+    /// The same, to change them.
+    fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut Param<T>));
+
+    /// All parameters with their paths.
+    fn parameters(&self) -> Vec<(String, &Param<T>)> {
+        let mut all = Vec::new();
+        self.visit(&mut Path::default(), &mut |path, param| all.push((path.to_owned(), param)));
+        all
+    }
+
+    /// Calls `f` with every parameter, to change it.
+    fn for_each_mut(&mut self, mut f: impl FnMut(&str, &mut Param<T>))
+    where
+        Self: Sized,
+    {
+        self.visit_mut(&mut Path::default(), &mut f);
+    }
+
+    /// The number of entries in all parameters.
+    fn parameter_count(&self) -> usize {
+        self.parameters().iter().map(|(_, param)| param.value().len()).sum()
+    }
+}
+
+/// The place in a model that a visit has reached.
+#[derive(Clone, Debug, Default)]
+pub struct Path(String);
+
+impl Path {
+    /// Runs `f` one segment further down.
+    pub fn at<R>(&mut self, segment: impl Display, f: impl FnOnce(&mut Self) -> R) -> R {
+        let length = self.0.len();
+        if length > 0 {
+            self.0.push('.');
+        }
+        write!(self.0, "{segment}").expect("writing to a string cannot fail");
+        let result = f(self);
+        self.0.truncate(length);
+        result
+    }
+
+    /// The path as text, segments joined by dots.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<T: Float> Parameters<T> for Param<T> {
+    fn visit<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a Self)) {
+        f(path.as_str(), self);
+    }
+    fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut Self)) {
+        f(path.as_str(), self);
+    }
+}
+
+impl<T: Float, P: Parameters<T>> Parameters<T> for Option<P> {
+    fn visit<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a Param<T>)) {
+        if let Some(part) = self {
+            part.visit(path, f);
+        }
+    }
+    fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut Param<T>)) {
+        if let Some(part) = self {
+            part.visit_mut(path, f);
+        }
+    }
+}
+
+impl<T: Float, P: Parameters<T>> Parameters<T> for Vec<P> {
+    fn visit<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a Param<T>)) {
+        for (i, part) in self.iter().enumerate() {
+            path.at(i, |path| part.visit(path, f));
+        }
+    }
+    fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut Param<T>)) {
+        for (i, part) in self.iter_mut().enumerate() {
+            path.at(i, |path| part.visit_mut(path, f));
+        }
+    }
+}
+
+/// Implements [`Parameters`] for a struct generic over its number type, by naming the fields that hold parameters:
+/// `parameters!(Linear { weight, bias })`.
+#[macro_export]
+macro_rules! parameters {
+    ($name:ident { $($field:ident),* $(,)? }) => {
+        impl<T: $crate::Float> $crate::Parameters<T> for $name<T> {
+            fn visit<'a>(&'a self, path: &mut $crate::Path, f: &mut dyn FnMut(&str, &'a $crate::Param<T>)) {
+                $( path.at(stringify!($field), |path| $crate::Parameters::visit(&self.$field, path, f)); )*
+            }
+            fn visit_mut(&mut self, path: &mut $crate::Path, f: &mut dyn FnMut(&str, &mut $crate::Param<T>)) {
+                $( path.at(stringify!($field), |path| $crate::Parameters::visit_mut(&mut self.$field, path, f)); )*
+            }
+        }
+    };
+}

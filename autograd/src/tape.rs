@@ -1,0 +1,338 @@
+//! The tape: one forward pass, recorded as an arena of op objects with `Copy` handles.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::Location;
+
+use crate::op::{Backward, Op, Slot};
+use crate::param::{Param, ParamId};
+use crate::{Float, Shape, Tensor, rng};
+
+/// One forward pass, and all that its backward pass needs.
+///
+/// Modes and the random seed live here, so there is no `model.eval()` to forget, and a pass is reproducible: the same
+/// seed gives the same dropout masks.
+///
+/// A variable cannot outlive its tape:
+///
+/// ```compile_fail
+/// use autograd::{Tape, Tensor};
+/// let x = {
+///     let tape = Tape::eval();
+///     tape.input(Tensor::scalar(1.0f32))
+/// };
+/// x.value();
+/// ```
+///
+/// nor cross to another thread:
+///
+/// ```compile_fail
+/// use autograd::{Tape, Tensor};
+/// let tape = Tape::eval();
+/// let x = tape.input(Tensor::scalar(1.0f32));
+/// std::thread::scope(|scope| { scope.spawn(|| x.value()); });
+/// ```
+pub struct Tape<T: Float = f32> {
+    mode: Mode,
+    seed: u64,
+    pub(crate) swept: Cell<bool>,
+    pub(crate) arena: RefCell<Arena<T>>,
+}
+
+/// What a tape is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Train,
+    Eval,
+    Infer,
+}
+
+/// The nodes in order of execution: every node stands after its inputs.
+pub(crate) struct Arena<T: Float> {
+    pub(crate) nodes: Vec<Node<T>>,
+    pub(crate) params: HashMap<ParamId, NodeId>,
+}
+
+pub(crate) struct Node<T: Float> {
+    /// `None` once a backward sweep has passed.
+    pub(crate) value: Option<Tensor<T>>,
+    pub(crate) shape: Shape,
+    /// How to go back; `None` for leaves, and where no gradient flows.
+    pub(crate) record: Option<Box<dyn Record<T>>>,
+    pub(crate) needs_grad: bool,
+    pub(crate) name: &'static str,
+    pub(crate) label: Option<String>,
+    pub(crate) location: &'static Location<'static>,
+}
+
+/// The place of a value on its tape, counted from 0 in order of execution.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct NodeId(pub(crate) u32);
+
+impl NodeId {
+    /// The number as an index.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("#{}", self.0))
+    }
+}
+
+/// An op on the tape, whatever its number of inputs.
+pub(crate) trait Record<T: Float> {
+    fn debug(&self) -> String;
+    fn rule(&self) -> &'static str;
+    fn parents(&self) -> &[NodeId];
+    /// Computes the output again from other inputs.
+    fn rerun(&self, inputs: &[&Tensor<T>]) -> Tensor<T>;
+    /// Moves the upstream gradient of node `id` into the gradients of its inputs.
+    fn backward(&self, nodes: &[Node<T>], id: usize, dy: &Tensor<T>, grads: &mut [Option<Tensor<T>>]);
+}
+
+struct Recorded<O, S, const N: usize> {
+    op: O,
+    saved: S,
+    parents: [NodeId; N],
+}
+
+impl<T: Float, O: Op<T, N>, const N: usize> Record<T> for Recorded<O, O::Saved, N> {
+    fn debug(&self) -> String {
+        format!("{:?}", self.op)
+    }
+
+    fn rule(&self) -> &'static str {
+        O::RULE
+    }
+
+    fn parents(&self) -> &[NodeId] {
+        &self.parents
+    }
+
+    fn rerun(&self, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        self.op.forward(std::array::from_fn(|i| inputs[i])).0
+    }
+
+    fn backward(&self, nodes: &[Node<T>], id: usize, dy: &Tensor<T>, grads: &mut [Option<Tensor<T>>]) {
+        let held = |id: usize| {
+            nodes[id]
+                .value
+                .as_ref()
+                .unwrap_or_else(|| unreachable!("the sweep frees a node after its last reader"))
+        };
+        let mut slots = self.parents.map(|parent| {
+            let node = &nodes[parent.index()];
+            Slot { grad: grads[parent.index()].take(), shape: node.shape, needed: node.needs_grad }
+        });
+        self.op.backward(
+            &self.saved,
+            Backward {
+                inputs: self.parents.map(|parent| held(parent.index())),
+                output: held(id),
+                dy,
+                grads: &mut slots,
+            },
+        );
+        for (parent, slot) in self.parents.iter().zip(slots) {
+            let Some(contribution) = slot.grad else { continue };
+            // The same node may be two inputs of one op (x·x): only the first slot held what was there before.
+            let grad = &mut grads[parent.index()];
+            match grad {
+                Some(sum) => {
+                    crate::kernels::cpu::elementwise::add_assign(sum.make_mut(), contribution.as_slice())
+                }
+                None => *grad = Some(contribution),
+            }
+        }
+    }
+}
+
+impl<T: Float> Tape<T> {
+    fn new(mode: Mode, seed: u64) -> Self {
+        let arena = Arena { nodes: Vec::new(), params: HashMap::new() };
+        Self { mode, seed, swept: Cell::new(false), arena: RefCell::new(arena) }
+    }
+
+    /// A tape to train with: it records, and dropout drops, with masks drawn from `seed`.
+    pub fn train(seed: u64) -> Self {
+        Self::new(Mode::Train, seed)
+    }
+
+    /// A tape that records, without dropout: to look at gradients and to check them.
+    pub fn eval() -> Self {
+        Self::new(Mode::Eval, 0)
+    }
+
+    /// A tape that records nothing: to translate and to measure.
+    pub fn infer() -> Self {
+        Self::new(Mode::Infer, 0)
+    }
+
+    /// Whether dropout drops.
+    pub fn is_training(&self) -> bool {
+        self.mode == Mode::Train
+    }
+
+    /// Whether a backward pass is possible.
+    pub fn records(&self) -> bool {
+        self.mode != Mode::Infer
+    }
+
+    /// The number of nodes so far.
+    pub fn len(&self) -> usize {
+        self.arena.borrow().nodes.len()
+    }
+
+    /// Whether nothing has been recorded yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The key of the random numbers of the next node: a function of the tape's seed and the node's place.
+    pub fn next_key(&self) -> u64 {
+        rng::derive(self.seed, self.len() as u64)
+    }
+
+    /// A value that no gradient is wanted of: data.
+    #[track_caller]
+    pub fn constant(&self, value: Tensor<T>) -> Var<'_, T> {
+        self.leaf("constant", value, false)
+    }
+
+    /// A value whose gradient [`Gradients::wrt`](crate::Gradients::wrt) will give.
+    #[track_caller]
+    pub fn input(&self, value: Tensor<T>) -> Var<'_, T> {
+        self.leaf("input", value, self.records())
+    }
+
+    /// A trainable parameter. Its value is shared, not copied; asked for again, the same node comes back, so that the
+    /// contributions of tied weights add.
+    #[track_caller]
+    pub fn param(&self, param: &Param<T>) -> Var<'_, T> {
+        let known = self.arena.borrow().params.get(&param.id()).copied();
+        if let Some(id) = known {
+            return Var { tape: self, id };
+        }
+        let var = self.leaf("param", param.value().clone(), self.records());
+        self.arena.borrow_mut().params.insert(param.id(), var.id);
+        var
+    }
+
+    #[track_caller]
+    fn leaf(&self, name: &'static str, value: Tensor<T>, needs_grad: bool) -> Var<'_, T> {
+        self.push(name, value, None, needs_grad)
+    }
+
+    /// Runs an op on the values of `inputs` and records it. Every op's method on [`Var`] comes down to this.
+    ///
+    /// # Panics
+    /// Where an input belongs to another tape, or its value was freed by a backward sweep.
+    #[track_caller]
+    pub fn apply<'t, O: Op<T, N>, const N: usize>(&'t self, op: O, inputs: [Var<'t, T>; N]) -> Var<'t, T> {
+        for input in inputs {
+            assert!(std::ptr::eq(input.tape, self), "{}: an input belongs to another tape", O::NAME);
+        }
+        let values = inputs.map(Var::value);
+        let (output, saved) = op.forward(values.each_ref());
+        let needs_grad = self.records() && inputs.iter().any(|input| input.needs_grad());
+        let record: Option<Box<dyn Record<T>>> = if needs_grad {
+            Some(Box::new(Recorded { op, saved, parents: inputs.map(|input| input.id) }))
+        } else {
+            None
+        };
+        self.push(O::NAME, output, record, needs_grad)
+    }
+
+    #[track_caller]
+    fn push(
+        &self,
+        name: &'static str,
+        value: Tensor<T>,
+        record: Option<Box<dyn Record<T>>>,
+        needs_grad: bool,
+    ) -> Var<'_, T> {
+        let nodes = &mut self.arena.borrow_mut().nodes;
+        let id =
+            NodeId(u32::try_from(nodes.len()).expect("a tape of four thousand million nodes fits no memory"));
+        let (shape, location) = (value.shape(), Location::caller());
+        nodes.push(Node { value: Some(value), shape, record, needs_grad, name, label: None, location });
+        Var { tape: self, id }
+    }
+}
+
+impl<T: Float> fmt::Debug for Tape<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tape<{}> {{ {:?}, {} nodes }}", T::NAME, self.mode, self.len())
+    }
+}
+
+/// A value on a tape: a `Copy` handle whose methods are the ops.
+pub struct Var<'t, T: Float = f32> {
+    pub(crate) tape: &'t Tape<T>,
+    pub(crate) id: NodeId,
+}
+
+impl<T: Float> Clone for Var<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Float> Copy for Var<'_, T> {}
+
+impl<'t, T: Float> Var<'t, T> {
+    /// The tape it lies on.
+    pub fn tape(self) -> &'t Tape<T> {
+        self.tape
+    }
+
+    /// Its place on the tape.
+    pub fn id(self) -> NodeId {
+        self.id
+    }
+
+    /// The sizes of its axes.
+    pub fn shape(self) -> Shape {
+        self.tape.arena.borrow().nodes[self.id.index()].shape
+    }
+
+    /// Its value, shared.
+    ///
+    /// # Panics
+    /// Where a backward sweep has freed it.
+    #[track_caller]
+    pub fn value(self) -> Tensor<T> {
+        let arena = self.tape.arena.borrow();
+        let node = &arena.nodes[self.id.index()];
+        match &node.value {
+            Some(value) => value.clone(),
+            None => {
+                panic!("value: {} {} was freed by the backward sweep; read it before", self.id, node.name)
+            }
+        }
+    }
+
+    /// Whether a gradient flows into it.
+    pub fn needs_grad(self) -> bool {
+        self.tape.arena.borrow().nodes[self.id.index()].needs_grad
+    }
+
+    /// Names it in tables and graphs.
+    #[must_use]
+    pub fn label(self, label: impl Into<String>) -> Self {
+        self.tape.arena.borrow_mut().nodes[self.id.index()].label = Some(label.into());
+        self
+    }
+}
+
+impl<T: Float> fmt::Debug for Var<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let arena = self.tape.arena.borrow();
+        let node = &arena.nodes[self.id.index()];
+        write!(f, "{} {} {}", self.id, node.name, node.shape)
+    }
+}

@@ -1,0 +1,200 @@
+//! The decoder: writes the target, one position after the other.
+
+use autograd::{Float, Var, parameters};
+
+use crate::attention::{KeyValue, MultiHeadAttention};
+use crate::config::{NormPlacement, TransformerConfig};
+use crate::feed_forward::FeedForward;
+use crate::init::Init;
+use crate::layer_norm::LayerNorm;
+use crate::mask::Mask;
+use crate::residual::Residual;
+
+/// Causal self-attention, attention over the encoder's output, and the feed-forward network, each with its way around.
+#[derive(Clone, Debug)]
+pub struct DecoderLayer<T: Float = f32> {
+    /// Every target position looks at itself and those before.
+    pub self_attn: MultiHeadAttention<T>,
+    /// The norm of the self-attention.
+    pub self_attn_norm: LayerNorm<T>,
+    /// Every target position looks at the source.
+    pub cross_attn: MultiHeadAttention<T>,
+    /// The norm of the cross-attention.
+    pub cross_attn_norm: LayerNorm<T>,
+    /// The network.
+    pub feed_forward: FeedForward<T>,
+    /// The norm of the network.
+    pub feed_forward_norm: LayerNorm<T>,
+    /// How the three are wrapped.
+    pub residual: Residual,
+}
+
+parameters!(DecoderLayer {
+    self_attn,
+    self_attn_norm,
+    cross_attn,
+    cross_attn_norm,
+    feed_forward,
+    feed_forward_norm,
+});
+
+impl<T: Float> DecoderLayer<T> {
+    /// A layer of this model.
+    pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
+        let norm = |init: &mut Init| LayerNorm::new(config.d_model, config.norm_epsilon, init);
+        Self {
+            self_attn: MultiHeadAttention::new(config, init),
+            self_attn_norm: norm(init),
+            cross_attn: MultiHeadAttention::new(config, init),
+            cross_attn_norm: norm(init),
+            feed_forward: FeedForward::new(config, init),
+            feed_forward_norm: norm(init),
+            residual: Residual::new(config),
+        }
+    }
+
+    /// `x [B, T, D]` over `memory [B, S, D]`: `[B, T, D]`.
+    #[track_caller]
+    pub fn forward<'t>(
+        &self,
+        x: Var<'t, T>,
+        memory: Var<'t, T>,
+        mask: &Mask,
+        memory_mask: &Mask,
+    ) -> Var<'t, T> {
+        self.sublayers(
+            x,
+            |x| self.self_attn.forward(x, x, x, mask),
+            |x| self.cross_attn.forward(x, memory, memory, memory_mask),
+        )
+    }
+
+    /// The next position `x [B, 1, D]`, the earlier ones being in `cache`: `[B, 1, D]`.
+    #[track_caller]
+    pub fn step<'t>(&self, x: Var<'t, T>, cache: &mut LayerCache<T>, memory_mask: &Mask) -> Var<'t, T> {
+        let LayerCache { own, memory } = cache;
+        self.sublayers(
+            x,
+            |x| self.self_attn.forward_self_cached(x, own),
+            |x| self.cross_attn.forward_cached(x, memory, memory_mask),
+        )
+    }
+
+    #[track_caller]
+    fn sublayers<'t>(
+        &self,
+        x: Var<'t, T>,
+        self_attn: impl FnOnce(Var<'t, T>) -> Var<'t, T>,
+        cross_attn: impl FnOnce(Var<'t, T>) -> Var<'t, T>,
+    ) -> Var<'t, T> {
+        let x = self.residual.around(x, &self.self_attn_norm, self_attn);
+        let x = self.residual.around(x, &self.cross_attn_norm, cross_attn);
+        self.residual.around(x, &self.feed_forward_norm, |x| self.feed_forward.forward(x))
+    }
+}
+
+/// What a layer remembers between steps.
+#[derive(Clone, Debug)]
+pub struct LayerCache<T: Float = f32> {
+    /// Keys and values of the target positions so far.
+    pub own: KeyValue<T>,
+    /// Keys and values of the source.
+    pub memory: KeyValue<T>,
+}
+
+/// What the decoder remembers between steps.
+#[derive(Clone, Debug)]
+pub struct DecoderCache<T: Float = f32> {
+    /// One for each layer.
+    pub layers: Vec<LayerCache<T>>,
+    /// Which source positions are words, not padding, in each sentence.
+    pub source_lengths: Vec<usize>,
+    /// The number of target positions so far.
+    pub length: usize,
+}
+
+impl<T: Float> DecoderCache<T> {
+    /// The cache of sentences `rows` of this one, in that order: some may come more than once, some not at all.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        Self {
+            layers: (self.layers.iter())
+                .map(|layer| LayerCache { own: layer.own.select(rows), memory: layer.memory.select(rows) })
+                .collect(),
+            source_lengths: rows.iter().map(|&row| self.source_lengths[row]).collect(),
+            length: self.length,
+        }
+    }
+
+    /// The same where every row of `rows` is of the same source sentence as the row it replaces: only what depends on
+    /// the target is moved.
+    pub fn reorder_targets(&mut self, rows: &[usize]) {
+        for layer in &mut self.layers {
+            layer.own = layer.own.select(rows);
+        }
+    }
+}
+
+/// A stack of decoder layers.
+#[derive(Clone, Debug)]
+pub struct Decoder<T: Float = f32> {
+    /// The layers, first to last.
+    pub layers: Vec<DecoderLayer<T>>,
+    /// With pre-norm layers nothing has normalised the last sum yet.
+    pub norm: Option<LayerNorm<T>>,
+}
+
+parameters!(Decoder { layers, norm });
+
+impl<T: Float> Decoder<T> {
+    /// The decoder of this model.
+    pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
+        Self {
+            layers: (0..config.decoder_layers).map(|_| DecoderLayer::new(config, init)).collect(),
+            norm: (config.norm == NormPlacement::Pre)
+                .then(|| LayerNorm::new(config.d_model, config.norm_epsilon, init)),
+        }
+    }
+
+    /// `x [B, T, D]` over `memory [B, S, D]`: `[B, T, D]`. `mask` is for target positions among each other,
+    /// `memory_mask` for source positions.
+    #[track_caller]
+    pub fn forward<'t>(
+        &self,
+        x: Var<'t, T>,
+        memory: Var<'t, T>,
+        mask: &Mask,
+        memory_mask: &Mask,
+    ) -> Var<'t, T> {
+        let x = self.layers.iter().fold(x, |x, layer| layer.forward(x, memory, mask, memory_mask));
+        self.norm.as_ref().map_or(x, |norm| norm.forward(x))
+    }
+
+    /// An empty cache for targets of `memory [B, S, D]`.
+    #[track_caller]
+    pub fn start(&self, memory: Var<'_, T>, source_lengths: &[usize]) -> DecoderCache<T> {
+        let [batch, _, width] = *memory.shape() else { panic!("decoder: memory must be [B, S, D]") };
+        let cache = |layer: &DecoderLayer<T>| LayerCache {
+            own: KeyValue::empty(batch, width),
+            memory: layer.cross_attn.project_memory(memory),
+        };
+        DecoderCache {
+            layers: self.layers.iter().map(cache).collect(),
+            source_lengths: source_lengths.to_vec(),
+            length: 0,
+        }
+    }
+
+    /// The next position `x [B, 1, D]` of every sentence: `[B, 1, D]`.
+    #[track_caller]
+    pub fn step<'t>(&self, x: Var<'t, T>, cache: &mut DecoderCache<T>) -> Var<'t, T> {
+        let memory_mask = Mask::keep_lengths(cache.source_lengths.as_slice());
+        let x = self
+            .layers
+            .iter()
+            .zip(&mut cache.layers)
+            .fold(x, |x, (layer, cache)| layer.step(x, cache, &memory_mask));
+        cache.length += 1;
+        self.norm.as_ref().map_or(x, |norm| norm.forward(x))
+    }
+}

@@ -1,0 +1,27 @@
+//! Vectors of words.
+
+use autograd::{Float, Ids, Param, Tape, Var, parameters};
+
+use crate::init::Init;
+
+/// A table of one vector a word.
+#[derive(Clone, Debug)]
+pub struct Embedding<T: Float = f32> {
+    /// `[V, D]`
+    pub weight: Param<T>,
+}
+
+parameters!(Embedding { weight });
+
+impl<T: Float> Embedding<T> {
+    /// A table of `vocab` vectors of `width`, normal with deviation `1/√width`.
+    pub fn new(vocab: usize, width: usize, init: &mut Init) -> Self {
+        Self { weight: init.table(vocab, width) }
+    }
+
+    /// The vectors of `ids [..]`: `[.., D]`.
+    #[track_caller]
+    pub fn forward<'t>(&self, tape: &'t Tape<T>, ids: &Ids) -> Var<'t, T> {
+        tape.param(&self.weight).embedding(ids)
+    }
+}

@@ -1,0 +1,46 @@
+//! The position-wise network.
+
+use autograd::{Float, Var, parameters};
+
+use crate::config::{Activation, TransformerConfig};
+use crate::init::Init;
+use crate::linear::Linear;
+
+/// `linear2(dropout(activation(linear1(x))))`: D to F and back, each position for itself (Vaswani et al., 2017, §3.3).
+#[derive(Clone, Debug)]
+pub struct FeedForward<T: Float = f32> {
+    /// D to F.
+    pub linear1: Linear<T>,
+    /// F to D.
+    pub linear2: Linear<T>,
+    /// What stands between them.
+    pub activation: Activation,
+    /// The share of the inner layer that is dropped.
+    pub dropout: f64,
+}
+
+parameters!(FeedForward { linear1, linear2 });
+
+impl<T: Float> FeedForward<T> {
+    /// The network of this model.
+    pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
+        Self {
+            linear1: Linear::new(config.d_model, config.ffn, init),
+            linear2: Linear::new(config.ffn, config.d_model, init),
+            activation: config.activation,
+            dropout: config.dropout.activation,
+        }
+    }
+
+    /// `[.., D]` to `[.., D]`.
+    #[track_caller]
+    pub fn forward<'t>(&self, x: Var<'t, T>) -> Var<'t, T> {
+        let inner = self.linear1.forward(x); // [.., F]
+        let inner = match self.activation {
+            Activation::Relu => inner.relu(),
+            Activation::Gelu => inner.gelu(),
+            Activation::Silu => inner.silu(),
+        };
+        self.linear2.forward(inner.dropout(self.dropout)) // [.., D]
+    }
+}

@@ -1,0 +1,32 @@
+//! Layer normalisation.
+
+use autograd::{Float, Param, Var, parameters};
+
+use crate::init::Init;
+
+/// `γ ∘ (x − mean) / √(var + ε) + β` along the last axis (Ba, Kiros and Hinton, 2016).
+#[derive(Clone, Debug)]
+pub struct LayerNorm<T: Float = f32> {
+    /// γ `[D]`, ones at first.
+    pub gamma: Param<T>,
+    /// β `[D]`, zeros at first.
+    pub beta: Param<T>,
+    /// ε
+    pub epsilon: f64,
+}
+
+parameters!(LayerNorm { gamma, beta });
+
+impl<T: Float> LayerNorm<T> {
+    /// The identity on normalised rows of this width.
+    pub fn new(width: usize, epsilon: f64, init: &mut Init) -> Self {
+        Self { gamma: init.constant(width, 1.0), beta: init.constant(width, 0.0), epsilon }
+    }
+
+    /// Normalises every row.
+    #[track_caller]
+    pub fn forward<'t>(&self, x: Var<'t, T>) -> Var<'t, T> {
+        let tape = x.tape();
+        x.layer_norm(tape.param(&self.gamma), tape.param(&self.beta), self.epsilon)
+    }
+}

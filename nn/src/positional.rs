@@ -1,0 +1,91 @@
+//! Where in the sentence a word stands.
+
+use autograd::{Float, Ids, Param, Parameters, Path, Tape, Tensor, Var};
+
+use crate::config::{Positions, TransformerConfig};
+use crate::init::Init;
+
+/// A vector for every position, added to the word's.
+#[derive(Clone, Debug)]
+pub enum PositionalEncoding<T: Float = f32> {
+    /// `sin(p/10000^{2i/D})` and `cos(p/10000^{2i/D})` in columns `2i` and `2i + 1` (Vaswani et al., 2017, §3.5). Holds
+    /// the first positions; later ones are computed when they come.
+    Sinusoidal(Tensor<T>),
+    /// A trained table `[max_length, D]`.
+    Learned(Param<T>),
+}
+
+impl<T: Float> Parameters<T> for PositionalEncoding<T> {
+    fn visit<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a Param<T>)) {
+        if let Self::Learned(table) = self {
+            path.at("weight", |path| table.visit(path, f));
+        }
+    }
+
+    fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut Param<T>)) {
+        if let Self::Learned(table) = self {
+            path.at("weight", |path| table.visit_mut(path, f));
+        }
+    }
+}
+
+impl<T: Float> PositionalEncoding<T> {
+    /// The encoding of this model.
+    pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
+        match config.positions {
+            Positions::Sinusoidal => Self::Sinusoidal(waves(0, config.max_length, config.d_model)),
+            Positions::Learned => Self::Learned(init.table(config.max_length, config.d_model)),
+        }
+    }
+
+    /// The vectors of positions `first .. first + count`: `[count, D]`.
+    ///
+    /// # Panics
+    /// Where a learned table does not reach that far.
+    #[track_caller]
+    pub fn forward<'t>(&self, tape: &'t Tape<T>, first: usize, count: usize) -> Var<'t, T> {
+        match self {
+            Self::Sinusoidal(table) => {
+                let width = table.shape()[1];
+                let known = table.as_slice().get(first * width..(first + count) * width);
+                tape.constant(match known {
+                    Some(rows) => Tensor::new([count, width], rows.to_vec()),
+                    None => waves(first, count, width),
+                })
+            }
+            Self::Learned(table) => {
+                let limit = table.value().shape()[0];
+                assert!(
+                    first + count <= limit,
+                    "positions: {} are more than the {limit} learned",
+                    first + count
+                );
+                let ids: Vec<u32> = (first as u32..(first + count) as u32).collect();
+                tape.param(table).embedding(&Ids::new([count], ids))
+            }
+        }
+    }
+}
+
+fn waves<T: Float>(first: usize, count: usize, width: usize) -> Tensor<T> {
+    Tensor::from_fn([count, width], |i| {
+        let (position, column) = (first + i / width, i % width);
+        let wavelength = 10_000f64.powf((column / 2 * 2) as f64 / width as f64);
+        let angle = position as f64 / wavelength;
+        T::of(if column % 2 == 0 { angle.sin() } else { angle.cos() })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_past_the_table_continue_it() {
+        let table: Tensor<f64> = waves(0, 10, 6);
+        let far = PositionalEncoding::Sinusoidal(waves(0, 4, 6));
+        let tape = Tape::infer();
+        assert_eq!(far.forward(&tape, 3, 7).value().as_slice(), &table.as_slice()[18..]);
+        assert_eq!(table.as_slice()[..6], [0.0, 1.0, 0.0, 1.0, 0.0, 1.0], "sin 0 and cos 0 in turn");
+    }
+}

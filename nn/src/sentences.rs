@@ -1,0 +1,50 @@
+//! A batch of sentences as the model takes it.
+
+use std::sync::Arc;
+
+use autograd::Ids;
+
+/// Sentences of different lengths in one array, padded at their ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sentences {
+    /// `[B, S]`, padded.
+    pub ids: Ids,
+    /// The length of each without padding, `[B]`.
+    pub lengths: Arc<[usize]>,
+}
+
+impl Sentences {
+    /// Sentences padded with `pad` to the longest.
+    pub fn new<R: AsRef<[u32]>>(rows: &[R], pad: u32) -> Self {
+        let lengths: Arc<[usize]> = rows.iter().map(|row| row.as_ref().len()).collect();
+        let width = lengths.iter().copied().max().unwrap_or(0);
+        let mut ids = vec![pad; rows.len() * width];
+        for (row, out) in rows.iter().zip(ids.chunks_exact_mut(width.max(1))) {
+            out[..row.as_ref().len()].copy_from_slice(row.as_ref());
+        }
+        Self { ids: Ids::new([rows.len(), width], ids), lengths }
+    }
+
+    /// Sentences that are padded already.
+    ///
+    /// # Panics
+    /// Where the ids are not `[B, S]` for B lengths of at most S.
+    #[track_caller]
+    pub fn padded(ids: Ids, lengths: impl Into<Arc<[usize]>>) -> Self {
+        let lengths = lengths.into();
+        let fits = matches!(*ids.shape(), [rows, width]
+            if rows == lengths.len() && lengths.iter().all(|&length| length <= width));
+        assert!(fits, "sentences: lengths {lengths:?} do not fit ids of {}", ids.shape());
+        Self { ids, lengths }
+    }
+
+    /// B, the number of sentences.
+    pub fn count(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// S, the length of the longest with its padding.
+    pub fn width(&self) -> usize {
+        self.ids.shape()[1]
+    }
+}

@@ -1,0 +1,174 @@
+//! The whole model.
+
+use autograd::{Float, Ids, Param, Tape, Tensor, Var, parameters};
+
+use crate::config::{Tied, TransformerConfig};
+use crate::decoder::{Decoder, DecoderCache};
+use crate::embedding::Embedding;
+use crate::encoder::Encoder;
+use crate::init::Init;
+use crate::mask::Mask;
+use crate::positional::PositionalEncoding;
+use crate::sentences::Sentences;
+
+/// An encoder-decoder Transformer for translation (Vaswani et al., "Attention is all you need", 2017).
+///
+/// Of the three tables of word vectors, those that are tied exist once: `source_embedding` is absent where everything is
+/// tied, `output` is absent where it is the target embedding.
+#[derive(Clone, Debug)]
+pub struct Transformer<T: Float = f32> {
+    /// Source word vectors `[V, D]`, where they are a table of their own.
+    pub source_embedding: Option<Embedding<T>>,
+    /// Target word vectors `[V, D]`.
+    pub target_embedding: Embedding<T>,
+    /// The output projection `[V, D]`, where it is a table of its own.
+    pub output: Option<Param<T>>,
+    /// Vectors of source positions.
+    pub source_positions: PositionalEncoding<T>,
+    /// Vectors of target positions.
+    pub target_positions: PositionalEncoding<T>,
+    /// Reads the source.
+    pub encoder: Encoder<T>,
+    /// Writes the target.
+    pub decoder: Decoder<T>,
+    /// What it was made from.
+    pub config: TransformerConfig,
+}
+
+parameters!(Transformer {
+    source_embedding,
+    target_embedding,
+    output,
+    source_positions,
+    target_positions,
+    encoder,
+    decoder,
+});
+
+/// What training minimises.
+#[derive(Clone, Debug)]
+pub struct Objective {
+    /// The share of probability that label smoothing spreads over the vocabulary.
+    pub smoothing: f64,
+    /// The label of padding, whose rows do not count.
+    pub ignore: Option<u32>,
+    /// What the sum over target tokens is multiplied by: one over their number in the whole batch, of which this may be
+    /// a part.
+    pub weight: f64,
+}
+
+impl<T: Float> Transformer<T> {
+    /// A model with first values drawn from `init`.
+    ///
+    /// # Panics
+    /// Where the configuration is not valid ([`TransformerConfig::validate`]).
+    #[track_caller]
+    pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
+        if let Err(error) = config.validate() {
+            panic!("transformer: {error}");
+        }
+        let mut own = Init::with_scheme(init.clone(), config.init);
+        let d_model = config.d_model;
+        let model = Self {
+            source_embedding: (config.tied != Tied::All)
+                .then(|| Embedding::new(config.source_vocab, d_model, &mut own)),
+            target_embedding: Embedding::new(config.target_vocab, d_model, &mut own),
+            output: (config.tied == Tied::None).then(|| own.table(config.target_vocab, d_model)),
+            source_positions: PositionalEncoding::new(config, &mut own),
+            target_positions: PositionalEncoding::new(config, &mut own),
+            encoder: Encoder::new(config, &mut own),
+            decoder: Decoder::new(config, &mut own),
+            config: config.clone(),
+        };
+        *init = own;
+        model
+    }
+
+    /// The encoder's output for a batch of sources: `[B, S, D]`.
+    #[track_caller]
+    pub fn encode<'t>(&self, tape: &'t Tape<T>, source: &Sentences) -> Var<'t, T> {
+        let table = self.source_embedding.as_ref().unwrap_or(&self.target_embedding);
+        let x = self.embed(tape, table, &self.source_positions, &source.ids, 0); // [B, S, D]
+        self.encoder.forward(x, &Mask::keep_lengths(source.lengths.clone()))
+    }
+
+    /// The decoder's output for the targets so far: `[B, T, D]`.
+    #[track_caller]
+    pub fn decode<'t>(
+        &self,
+        tape: &'t Tape<T>,
+        target_in: &Sentences,
+        memory: Var<'t, T>,
+        source_lengths: &[usize],
+    ) -> Var<'t, T> {
+        let x = self.embed(tape, &self.target_embedding, &self.target_positions, &target_in.ids, 0); // [B, T, D]
+        let mask = Mask::keep_lengths(target_in.lengths.clone()).and_past();
+        self.decoder.forward(x, memory, &mask, &Mask::keep_lengths(source_lengths))
+    }
+
+    /// Scores of every word at every position: `hidden [.., D]` to `[.., V]`.
+    #[track_caller]
+    pub fn logits<'t>(&self, hidden: Var<'t, T>) -> Var<'t, T> {
+        hidden.linear(hidden.tape().param(self.output_weight()), None)
+    }
+
+    /// Scores of every next word: `[B, T, V]`.
+    #[track_caller]
+    pub fn forward<'t>(&self, tape: &'t Tape<T>, source: &Sentences, target_in: &Sentences) -> Var<'t, T> {
+        let memory = self.encode(tape, source);
+        self.logits(self.decode(tape, target_in, memory, &source.lengths))
+    }
+
+    /// The cross-entropy of the next words with `target_out [B, T]`, a scalar; the logits never exist as a whole.
+    #[track_caller]
+    pub fn loss<'t>(
+        &self,
+        tape: &'t Tape<T>,
+        source: &Sentences,
+        target_in: &Sentences,
+        target_out: &Ids,
+        objective: &Objective,
+    ) -> Var<'t, T> {
+        let memory = self.encode(tape, source);
+        let hidden = self.decode(tape, target_in, memory, &source.lengths);
+        let &Objective { smoothing, ignore, weight } = objective;
+        let output = tape.param(self.output_weight());
+        hidden.linear_cross_entropy_weighted(output, target_out, smoothing, ignore, weight)
+    }
+
+    /// Reads the sources and gives an empty decoder cache for them.
+    #[track_caller]
+    pub fn start(&self, source: &Sentences) -> DecoderCache<T> {
+        let tape = Tape::infer();
+        self.decoder.start(self.encode(&tape, source), &source.lengths)
+    }
+
+    /// The scores `[B, V]` of the words after `tokens`, one new token for every sentence of the cache.
+    #[track_caller]
+    pub fn step(&self, tokens: &[u32], cache: &mut DecoderCache<T>) -> Tensor<T> {
+        let tape = Tape::infer();
+        let ids = Ids::new([tokens.len(), 1], tokens);
+        let x = self.embed(&tape, &self.target_embedding, &self.target_positions, &ids, cache.length);
+        let hidden = self.decoder.step(x, cache); // [B, 1, D]
+        let logits = self.logits(hidden).value(); // [B, 1, V]
+        logits.reshape([tokens.len(), self.config.target_vocab])
+    }
+
+    /// `dropout(√D · E[ids] + positions)`, the positions counted from `first`.
+    #[track_caller]
+    fn embed<'t>(
+        &self,
+        tape: &'t Tape<T>,
+        table: &Embedding<T>,
+        positions: &PositionalEncoding<T>,
+        ids: &Ids,
+        first: usize,
+    ) -> Var<'t, T> {
+        let words = table.forward(tape, ids).scale((self.config.d_model as f64).sqrt());
+        (words + positions.forward(tape, first, ids.shape()[1])).dropout(self.config.dropout.embedding)
+    }
+
+    fn output_weight(&self) -> &Param<T> {
+        self.output.as_ref().unwrap_or(&self.target_embedding.weight)
+    }
+}

@@ -1,0 +1,182 @@
+//! Adam, with weight decay.
+
+use std::collections::BTreeMap;
+
+use autograd::kernels::cpu::adam::{AdamStep, adam};
+use autograd::{Float, Gradients, Parameters, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// Adam (Kingma and Ba, "Adam: a method for stochastic optimization", 2015) with weight decay.
+///
+/// At step `t`, with gradient `g` and rate `η`:
+///
+/// ```text
+/// m ← β₁m + (1 − β₁)g        v ← β₂v + (1 − β₂)g²
+/// p ← p − η · (m/(1 − β₁ᵗ)) / (√(v/(1 − β₂ᵗ)) + ε)
+/// ```
+///
+/// Weight decay concerns matrices and tables only, never biases and the gains of norms, which have one axis.
+///
+/// ```
+/// use autograd::{Param, Tape, Tensor};
+/// use optim::Adam;
+///
+/// let mut weight = Param::new(Tensor::full([2, 2], 1.0f32));
+/// let mut adam = Adam { betas: (0.9, 0.98), ..Adam::default() };
+/// for _ in 0..200 {
+///     let tape = Tape::train(0);
+///     let w = tape.param(&weight);
+///     let gradients = (w * w).sum().backward();
+///     adam.step(&mut weight, &gradients, 0.05);
+/// }
+/// assert!(weight.value().as_slice().iter().all(|w| w.abs() < 0.01));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Adam<T: Float = f32> {
+    /// (β₁, β₂)
+    pub betas: (f64, f64),
+    /// ε
+    pub epsilon: f64,
+    /// λ, the strength of weight decay.
+    pub weight_decay: f64,
+    /// How weights decay.
+    pub decay: Decay,
+    /// t, the number of steps taken.
+    pub steps: u64,
+    /// m and v of every parameter, by its path.
+    pub moments: BTreeMap<String, Moments<T>>,
+}
+
+/// How weights decay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decay {
+    /// `p ← p − ηλp` beside the step, untouched by `v` (AdamW: Loshchilov and Hutter, "Decoupled weight decay
+    /// regularization", 2019).
+    #[default]
+    Decoupled,
+    /// `g ← g + λp` before the moments: the gradient of `λ/2 · ‖p‖²`.
+    L2,
+}
+
+/// The running means of a parameter's gradient and of its square.
+#[derive(Clone, Debug)]
+pub struct Moments<T: Float = f32> {
+    /// m
+    pub mean: Tensor<T>,
+    /// v
+    pub square: Tensor<T>,
+}
+
+impl<T: Float> Default for Adam<T> {
+    fn default() -> Self {
+        Self {
+            betas: (0.9, 0.999),
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            decay: Decay::Decoupled,
+            steps: 0,
+            moments: BTreeMap::new(),
+        }
+    }
+}
+
+impl<T: Float> Adam<T> {
+    /// Moves every parameter that has a gradient, at rate `rate`. Parameters without one stay as they are.
+    ///
+    /// # Panics
+    /// Where state that was loaded has another shape than its parameter.
+    pub fn step(&mut self, model: &mut impl Parameters<T>, gradients: &Gradients<T>, rate: f64) {
+        self.steps += 1;
+        let t = self.steps as f64;
+        let (beta1, beta2) = self.betas;
+        let step = |decays: bool| {
+            let decay = if decays { self.weight_decay } else { 0.0 };
+            AdamStep {
+                beta1: T::of(beta1),
+                beta2: T::of(beta2),
+                step_size: T::of(rate / (1.0 - beta1.powf(t))),
+                epsilon: T::of(self.epsilon),
+                correction2_sqrt: T::of((1.0 - beta2.powf(t)).sqrt()),
+                decoupled_decay: T::of(if self.decay == Decay::Decoupled { rate * decay } else { 0.0 }),
+                l2: T::of(if self.decay == Decay::L2 { decay } else { 0.0 }),
+                grad_scale: T::ONE,
+            }
+        };
+        let (matrix, vector) = (step(true), step(false));
+        let moments = &mut self.moments;
+        model.for_each_mut(|path, param| {
+            let Some(gradient) = gradients.get(param) else { return };
+            let shape = param.value().shape();
+            if !moments.contains_key(path) {
+                let zeros = || Tensor::zeros(shape);
+                moments.insert(path.to_owned(), Moments { mean: zeros(), square: zeros() });
+            }
+            let Some(Moments { mean, square }) = moments.get_mut(path) else { unreachable!("just inserted") };
+            assert_eq!(mean.shape(), shape, "adam: the state of {path} has another shape than the parameter");
+            let value = param.value_mut().make_mut();
+            let step = if shape.rank() >= 2 { &matrix } else { &vector };
+            adam(value, mean.make_mut(), square.make_mut(), gradient.as_slice(), step);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use autograd::{Param, Tape, parameters};
+
+    use super::*;
+
+    struct Model<T: Float> {
+        weight: Param<T>,
+        bias: Param<T>,
+    }
+    parameters!(Model { weight, bias });
+
+    /// `Σ w² / 2 + Σ b² / 2`, whose gradient is the parameter itself.
+    fn gradients(model: &Model<f64>) -> Gradients<f64> {
+        let tape = Tape::eval();
+        let (w, b) = (tape.param(&model.weight), tape.param(&model.bias));
+        ((w * w).sum() + (b * b).sum()).scale(0.5).backward()
+    }
+
+    fn model() -> Model<f64> {
+        Model { weight: Param::new(Tensor::full([1, 1], 2.0)), bias: Param::new(Tensor::full([1], 2.0)) }
+    }
+
+    /// Three steps by the formulas, written out.
+    fn reference(mut p: f64, decay: f64, l2: f64) -> f64 {
+        let (mut m, mut v) = (0.0, 0.0);
+        for t in 1..=3 {
+            let g = p + l2 * p;
+            m = 0.9 * m + 0.1 * g;
+            v = 0.98 * v + 0.02 * g * g;
+            let (m_hat, v_hat) = (m / (1.0 - 0.9f64.powi(t)), v / (1.0 - 0.98f64.powi(t)));
+            p = p - 0.1 * decay * p - 0.1 * m_hat / (v_hat.sqrt() + 1e-8);
+        }
+        p
+    }
+
+    #[test]
+    fn both_decays_follow_the_papers_and_spare_biases() {
+        for (decay, decoupled, l2) in [(Decay::Decoupled, 0.3, 0.0), (Decay::L2, 0.0, 0.3)] {
+            let mut model = model();
+            let mut adam = Adam { betas: (0.9, 0.98), weight_decay: 0.3, decay, ..Adam::default() };
+            for _ in 0..3 {
+                let gradients = gradients(&model);
+                adam.step(&mut model, &gradients, 0.1);
+            }
+            assert!((model.weight.value().item() - reference(2.0, decoupled, l2)).abs() < 1e-12);
+            assert!((model.bias.value().item() - reference(2.0, 0.0, 0.0)).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn parameters_are_written_in_place() {
+        let mut model = model();
+        let address = model.weight.value().as_slice().as_ptr();
+        let gradients = gradients(&model);
+        Adam::default().step(&mut model, &gradients, 0.1);
+        assert_eq!(model.weight.value().as_slice().as_ptr(), address);
+    }
+}

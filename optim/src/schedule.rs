@@ -1,0 +1,98 @@
+//! Learning rates over time.
+
+use serde::{Deserialize, Serialize};
+
+/// The learning rate as a function of the step, counted from 1.
+///
+/// ```
+/// use optim::Schedule;
+/// let schedule = Schedule::InverseSqrt { peak: 1e-3, warmup: 100 };
+/// assert_eq!(schedule.rate(50), 5e-4);
+/// assert_eq!(schedule.rate(100), 1e-3);
+/// assert_eq!(schedule.rate(400), 5e-4);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Schedule {
+    /// Always the same.
+    Constant {
+        /// The rate.
+        rate: f64,
+    },
+    /// `factor · D^−½ · min(t^−½, t · warmup^−³ᐟ²)` (Vaswani et al., 2017, §5.3).
+    Noam {
+        /// D, the width of the model.
+        d_model: usize,
+        /// Steps over which the rate rises.
+        warmup: u64,
+        /// What the whole is multiplied by; 1 in the paper.
+        factor: f64,
+    },
+    /// Rises linearly to `peak` over `warmup` steps, then falls as `peak · √(warmup/t)`.
+    InverseSqrt {
+        /// The highest rate.
+        peak: f64,
+        /// Steps over which it is reached; 0 for none.
+        warmup: u64,
+    },
+    /// Rises linearly to `peak` over `warmup` steps, then falls along half a cosine to `floor` at step `total`
+    /// (Loshchilov and Hutter, "SGDR", 2017, without restarts).
+    Cosine {
+        /// The highest rate.
+        peak: f64,
+        /// Steps over which it is reached; 0 for none.
+        warmup: u64,
+        /// The step at which the floor is reached.
+        total: u64,
+        /// The lowest rate, from then on.
+        floor: f64,
+    },
+}
+
+impl Schedule {
+    /// The rate of step `step`, counted from 1.
+    pub fn rate(&self, step: u64) -> f64 {
+        let t = step.max(1) as f64;
+        match *self {
+            Self::Constant { rate } => rate,
+            Self::Noam { d_model, warmup, factor } => {
+                let w = warmup.max(1) as f64;
+                factor * (d_model as f64).powf(-0.5) * t.powf(-0.5).min(t * w.powf(-1.5))
+            }
+            Self::InverseSqrt { peak, warmup } => {
+                let w = warmup.max(1) as f64;
+                peak * (t / w).min((w / t).sqrt())
+            }
+            Self::Cosine { peak, warmup, total, floor } => {
+                if step <= warmup {
+                    return peak * t / warmup as f64;
+                }
+                let span = total.saturating_sub(warmup).max(1) as f64;
+                let done = ((t - warmup as f64) / span).min(1.0);
+                floor + (peak - floor) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noam_peaks_at_the_end_of_warmup() {
+        let schedule = Schedule::Noam { d_model: 512, warmup: 4000, factor: 1.0 };
+        // Step 4000 of the paper's base model: 512^−½ · 4000^−½.
+        assert!((schedule.rate(4000) - 6.987_712_429_686_843e-4).abs() < 1e-15);
+        assert!(schedule.rate(3999) < schedule.rate(4000) && schedule.rate(4001) < schedule.rate(4000));
+    }
+
+    #[test]
+    fn cosine_goes_from_peak_to_floor_and_stays() {
+        let schedule = Schedule::Cosine { peak: 1.0, warmup: 10, total: 110, floor: 0.1 };
+        assert_eq!(schedule.rate(5), 0.5);
+        assert_eq!(schedule.rate(10), 1.0);
+        assert!((schedule.rate(60) - 0.55).abs() < 1e-12);
+        assert!((schedule.rate(110) - 0.1).abs() < 1e-12 && (schedule.rate(500) - 0.1).abs() < 1e-12);
+    }
+}

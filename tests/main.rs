@@ -1,0 +1,3 @@
+//! Claims about the whole.
+
+mod metrics_equal_sacrebleu;

@@ -7,7 +7,7 @@
 //! p = p·(1 − lr·decay) − lr·m̂ / (√v̂ + ε)      with m̂ = m/(1 − β1ᵗ), v̂ = v/(1 − β2ᵗ)
 //! ```
 
-use crate::{float::Float, simd};
+use crate::simd;
 
 /// The numbers of one step, the same for every parameter.
 #[derive(Clone, Copy, Debug)]
@@ -32,18 +32,25 @@ pub struct AdamStep<T> {
 
 simd! {
     /// One step: `params`, `m` and `v` are updated, all slices are of the same size.
-    pub fn adam<T>(_s, params: &mut [T], m: &mut [T], v: &mut [T], grads: &[T], step: &AdamStep<T>) {
+    pub fn adam<T>(s, params: &mut [T], m: &mut [T], v: &mut [T], grads: &[T], step: &AdamStep<T>) {
         assert!(params.len() == m.len() && m.len() == v.len() && v.len() == grads.len(), "adam: sizes differ");
-        let AdamStep { beta1, beta2, step_size, epsilon, l2, grad_scale, .. } = *step;
         // Exact for rates from ½ to 1, so the weights of all gradients add up to one.
-        let (fresh1, fresh2) = (T::ONE - beta1, T::ONE - beta2);
-        let correction = T::ONE / step.correction2_sqrt;
-        let shrink = T::ONE - step.decoupled_decay;
-        for (((p, m), v), &gradient) in params.iter_mut().zip(m).zip(v).zip(grads) {
-            let g = gradient * grad_scale + l2 * *p;
-            *m = beta1 * *m + fresh1 * g;
-            *v = beta2 * *v + fresh2 * (g * g);
-            *p = *p * shrink - step_size * *m / (v.sqrt() * correction + epsilon);
+        let (fresh1, fresh2) = (s.splat(T::ONE - step.beta1), s.splat(T::ONE - step.beta2));
+        let (beta1, beta2) = (s.splat(step.beta1), s.splat(step.beta2));
+        let (grad_scale, l2) = (s.splat(step.grad_scale), s.splat(step.l2));
+        let (correction, epsilon) = (s.splat(T::ONE / step.correction2_sqrt), s.splat(step.epsilon));
+        let (shrink, back) = (s.splat(T::ONE - step.decoupled_decay), s.splat(-step.step_size));
+        let moments = m.chunks_mut(S::LANES).zip(v.chunks_mut(S::LANES));
+        let entries = params.chunks_mut(S::LANES).zip(grads.chunks(S::LANES));
+        for ((p, gradient), (m, v)) in entries.zip(moments) {
+            let param = s.load(p, T::ZERO);
+            let g = s.fma(s.load(gradient, T::ZERO), grad_scale, s.mul(l2, param));
+            let mean = s.fma(beta1, s.load(m, T::ZERO), s.mul(fresh1, g));
+            let square = s.fma(beta2, s.load(v, T::ZERO), s.mul(fresh2, s.mul(g, g)));
+            let root = s.fma(s.sqrt(square), correction, epsilon);
+            s.store(mean, m);
+            s.store(square, v);
+            s.store(s.fma(param, shrink, s.div(s.mul(back, mean), root)), p);
         }
     }
 }
@@ -52,6 +59,7 @@ simd! {
 mod tests {
     use super::super::testing::{SIZES, assert_close, random};
     use super::*;
+    use crate::Float;
 
     /// Five steps by the formulas of the papers, `m̂` and `v̂` written out.
     fn reference(p: &mut [f64], grads: &[Vec<f64>], (lr, decay, l2, scale): (f64, f64, f64, f64)) {

@@ -1,4 +1,6 @@
 //! Binary functions of operands that stretch to a common shape, and the sums that take gradients back.
+//!
+//! The shape is walked row by row, where a row is as long as both operands go on evenly: `[B, T, D] + [T, D]` has B rows.
 
 use super::elementwise;
 use crate::float::Float;
@@ -20,34 +22,41 @@ pub type Operand<'a, T> = (&'a [T], Shape);
 
 /// `y = f(a, b)` for `a` and `b` stretched to `shape`, which both must broadcast to.
 pub fn broadcast<T: Float>(f: Binary, a: Operand<'_, T>, b: Operand<'_, T>, shape: Shape, y: &mut [T]) {
-    if a.1 == shape && b.1 == shape {
-        return match f {
-            Binary::Add => elementwise::add(a.0, b.0, y),
-            Binary::Sub => elementwise::sub(a.0, b.0, y),
-            Binary::Mul => elementwise::mul(a.0, b.0, y),
-        };
+    match f {
+        Binary::Add if a.1 == shape && b.1 == shape => elementwise::add(a.0, b.0, y),
+        Binary::Sub if a.1 == shape && b.1 == shape => elementwise::sub(a.0, b.0, y),
+        Binary::Mul if a.1 == shape && b.1 == shape => elementwise::mul(a.0, b.0, y),
+        Binary::Add => map(a, b, shape, y, |a, b| a + b),
+        Binary::Sub => map(a, b, shape, y, |a, b| a - b),
+        Binary::Mul => map(a, b, shape, y, |a, b| a * b),
     }
-    let (a_strides, b_strides) = (stretched(a.1, shape), stretched(b.1, shape));
-    // Trailing axes along which neither is stretched are one long row.
-    let inner = inner_axes(shape, |axis| {
-        let own = shape.strides()[axis];
-        a_strides[axis] == own && b_strides[axis] == own
-    });
-    for ((i, j), y) in offsets(shape, inner, &a_strides, &b_strides).zip(y.chunks_exact_mut(inner.max(1))) {
-        if inner > 1 {
-            let (a, b) = (&a.0[i..i + inner], &b.0[j..j + inner]);
-            match f {
-                Binary::Add => elementwise::add(a, b, y),
-                Binary::Sub => elementwise::sub(a, b, y),
-                Binary::Mul => elementwise::mul(a, b, y),
+}
+
+fn map<T: Float>(a: Operand<'_, T>, b: Operand<'_, T>, shape: Shape, y: &mut [T], f: impl Fn(T, T) -> T) {
+    assert_eq!(y.len(), shape.len(), "broadcast: not one result for each entry of {shape}");
+    let mut rows = Rows::new(shape, [a.1, b.1]);
+    let n = rows.len();
+    for y in y.chunks_exact_mut(n.max(1)) {
+        let [i, j] = rows.next_offsets();
+        match rows.stretched {
+            [false, false] => {
+                for ((y, a), b) in y.iter_mut().zip(&a.0[i..i + n]).zip(&b.0[j..j + n]) {
+                    *y = f(*a, *b);
+                }
             }
-        } else {
-            let (a, b) = (a.0[i], b.0[j]);
-            y[0] = match f {
-                Binary::Add => a + b,
-                Binary::Sub => a - b,
-                Binary::Mul => a * b,
-            };
+            [false, true] => {
+                let b = b.0[j];
+                for (y, a) in y.iter_mut().zip(&a.0[i..i + n]) {
+                    *y = f(*a, b);
+                }
+            }
+            [true, false] => {
+                let a = a.0[i];
+                for (y, b) in y.iter_mut().zip(&b.0[j..j + n]) {
+                    *y = f(a, *b);
+                }
+            }
+            [true, true] => y.fill(f(a.0[i], b.0[j])),
         }
     }
 }
@@ -68,55 +77,174 @@ pub fn reduce_broadcast<T: Float>(
         }
         _ => {}
     }
+    assert_eq!(dy.len(), dy_shape.len(), "broadcast: not one gradient for each entry of {dy_shape}");
     if !keep {
         dx.fill(T::ZERO);
     }
-    let dx_strides = stretched(shape, dy_shape);
-    let (factor, factor_strides) = match factor {
-        Some((factor, factor_shape)) => (factor, stretched(factor_shape, dy_shape)),
-        None => (&[T::ONE][..], [0; MAX_RANK]),
-    };
-    let pairs = offsets(dy_shape, 1, &dx_strides, &factor_strides);
-    for ((i, j), &dy) in pairs.zip(dy) {
-        dx[i] += dy * factor[j];
+    let one = [T::ONE];
+    let (factor, factor_shape) = factor.unwrap_or((&one, Shape::SCALAR));
+    let mut rows = Rows::new(dy_shape, [shape, factor_shape]);
+    let n = rows.len();
+    for dy in dy.chunks_exact(n.max(1)) {
+        let [i, j] = rows.next_offsets();
+        match rows.stretched {
+            [false, false] => elementwise::mul_backward(dy, &factor[j..j + n], &mut dx[i..i + n], true),
+            [false, true] => elementwise::scale(dy, factor[j], &mut dx[i..i + n], true),
+            [true, false] => dx[i] += T::of(elementwise::dot(dy, &factor[j..j + n])),
+            [true, true] => dx[i] += T::of(elementwise::sum(dy)) * factor[j],
+        }
     }
 }
 
-fn stretched(shape: Shape, target: Shape) -> [usize; MAX_RANK] {
-    shape
-        .broadcast_strides(&target)
-        .unwrap_or_else(|| panic!("broadcast: {shape} does not stretch to {target}"))
+/// Walks a shape row by row and says where each row starts in two operands that stretch to it.
+///
+/// Neighbouring axes that both operands pass through evenly, or are both stretched along, are walked as one.
+struct Rows {
+    rank: usize,
+    sizes: [usize; MAX_RANK],
+    strides: [[usize; 2]; MAX_RANK],
+    index: [usize; MAX_RANK],
+    offsets: [usize; 2],
+    /// Whether an operand stays at one entry along a row. Contiguous ones otherwise advance by one.
+    stretched: [bool; 2],
 }
 
-/// The number of entries in the trailing axes that all satisfy `whole`.
-fn inner_axes(shape: Shape, whole: impl Fn(usize) -> bool) -> usize {
-    (0..shape.rank()).rev().take_while(|&axis| whole(axis)).map(|axis| shape[axis]).product()
-}
-
-/// For every run of `inner` entries of `shape`, in order: where it begins in two operands with these strides.
-fn offsets<'a>(
-    shape: Shape,
-    inner: usize,
-    a_strides: &'a [usize; MAX_RANK],
-    b_strides: &'a [usize; MAX_RANK],
-) -> impl Iterator<Item = (usize, usize)> + use<'a> {
-    let runs = shape.len() / inner.max(1);
-    let own = shape.strides();
-    (0..runs).map(move |run| {
-        let entry = run * inner;
-        let mut offset = (0, 0);
-        for axis in 0..shape.rank() {
-            let index = entry / own[axis].max(1) % shape[axis].max(1);
-            offset.0 += index * a_strides[axis];
-            offset.1 += index * b_strides[axis];
+impl Rows {
+    fn new(shape: Shape, operands: [Shape; 2]) -> Self {
+        let per_operand = operands.map(|operand| {
+            let strides = operand.broadcast_strides(&shape);
+            strides.unwrap_or_else(|| panic!("broadcast: {operand} does not stretch to {shape}"))
+        });
+        let (mut rank, mut sizes, mut strides) = (0, [0; MAX_RANK], [[0; 2]; MAX_RANK]);
+        for (axis, &size) in shape.iter().enumerate().filter(|&(_, &size)| size != 1) {
+            let step = per_operand.map(|strides| strides[axis]);
+            if rank > 0 && strides[rank - 1] == step.map(|step| step * size) {
+                sizes[rank - 1] *= size;
+                strides[rank - 1] = step;
+            } else {
+                (sizes[rank], strides[rank]) = (size, step);
+                rank += 1;
+            }
         }
-        offset
-    })
+        let stretched = if rank > 0 { strides[rank - 1].map(|step| step == 0) } else { [true; 2] };
+        Self { rank, sizes, strides, index: [0; MAX_RANK], offsets: [0; 2], stretched }
+    }
+
+    /// The entries of one row.
+    fn len(&self) -> usize {
+        if self.rank > 0 { self.sizes[self.rank - 1] } else { 1 }
+    }
+
+    /// Where the next row starts in the operands.
+    fn next_offsets(&mut self) -> [usize; 2] {
+        let current = self.offsets;
+        for axis in (0..self.rank.saturating_sub(1)).rev() {
+            self.index[axis] += 1;
+            let wraps = self.index[axis] == self.sizes[axis];
+            for (offset, step) in self.offsets.iter_mut().zip(self.strides[axis]) {
+                *offset += step;
+                if wraps {
+                    *offset -= step * self.sizes[axis];
+                }
+            }
+            if !wraps {
+                break;
+            }
+            self.index[axis] = 0;
+        }
+        current
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{assert_close, assert_gradient, both_ways, random, unread, widen};
     use super::*;
+
+    const PAIRS: [(&[usize], &[usize]); 11] = [
+        (&[], &[]),
+        (&[5], &[]),
+        (&[2, 3, 4], &[2, 3, 4]),
+        (&[2, 3, 4], &[4]),
+        (&[2, 3, 4], &[3, 1]),
+        (&[2, 1, 4], &[3, 1]),
+        (&[2, 3, 4, 5], &[2, 1, 1, 5]),
+        (&[2, 1, 3, 1, 2, 17], &[3, 4, 1, 17]),
+        (&[1, 24], &[16, 24]),
+        (&[3, 1], &[1, 3]),
+        (&[0, 4], &[4]),
+    ];
+
+    /// Which entry of an operand every entry of `shape` reads, by the definition of strides.
+    fn entries(shape: &Shape, operand: &Shape) -> Vec<usize> {
+        let (own, strides) = (shape.strides(), operand.broadcast_strides(shape).expect("the operand fits"));
+        (0..shape.len())
+            .map(|i| (0..shape.rank()).map(|axis| i / own[axis] % shape[axis] * strides[axis]).sum())
+            .collect()
+    }
+
+    fn check<T: Float>(a_shape: &[usize], b_shape: &[usize]) {
+        let (a_shape, b_shape) = (Shape::from(a_shape), Shape::from(b_shape));
+        let shape = a_shape.broadcast(&b_shape).expect("the shapes fit");
+        let (at_a, at_b) = (entries(&shape, &a_shape), entries(&shape, &b_shape));
+        let (a, b): (Vec<T>, Vec<T>) = (random(a_shape.len(), 1), random(b_shape.len(), 2));
+        let dy: Vec<T> = random(shape.len(), 3);
+        for f in [Binary::Add, Binary::Sub, Binary::Mul] {
+            let mut y = unread(shape.len());
+            broadcast(f, (&a, a_shape), (&b, b_shape), shape, &mut y);
+            for i in 0..y.len() {
+                let (a, b) = (a[at_a[i]], b[at_b[i]]);
+                let expected = match f {
+                    Binary::Add => a + b,
+                    Binary::Sub => a - b,
+                    Binary::Mul => a * b,
+                };
+                assert_eq!(y[i], expected, "{f:?} entry {i}");
+            }
+        }
+
+        let (wide_b, wide_dy) = (widen(&b), widen(&dy));
+        let (mut plain, mut product) = (vec![0.0; a.len()], vec![0.0; a.len()]);
+        for i in 0..dy.len() {
+            plain[at_a[i]] += wide_dy[i];
+            product[at_a[i]] += wide_dy[i] * wide_b[at_b[i]];
+        }
+        // At most 24 terms of size up to 4.
+        let dy = (&dy[..], shape);
+        let got = both_ways(a.len(), |dx, keep| reduce_broadcast(dy, None, a_shape, dx, keep));
+        assert_close(&got, &plain, 48.0);
+        let factor = Some((&b[..], b_shape));
+        let got = both_ways(a.len(), |dx, keep| reduce_broadcast(dy, factor, a_shape, dx, keep));
+        assert_close(&got, &product, 96.0);
+    }
+
+    #[test]
+    fn every_stretch_agrees_with_the_definition() {
+        for (a, b) in PAIRS {
+            check::<f32>(a, b);
+            check::<f32>(b, a);
+            check::<f64>(a, b);
+            check::<f64>(b, a);
+        }
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_finite_differences() {
+        for (a, b) in PAIRS {
+            let (a_shape, b_shape) = (Shape::from(a), Shape::from(b));
+            let shape = a_shape.broadcast(&b_shape).expect("the shapes fit");
+            let (a, b): (Vec<f64>, Vec<f64>) = (random(a_shape.len(), 1), random(b_shape.len(), 2));
+            let dy: Vec<f64> = random(shape.len(), 3);
+            let loss = |a: &[f64]| {
+                let mut y = unread(shape.len());
+                broadcast(Binary::Mul, (a, a_shape), (&b, b_shape), shape, &mut y);
+                y.iter().zip(&dy).map(|(y, dy)| y * dy).sum()
+            };
+            let mut da = unread(a.len());
+            reduce_broadcast((&dy, shape), Some((&b, b_shape)), a_shape, &mut da, false);
+            assert_gradient(loss, &a, &da);
+        }
+    }
 
     #[test]
     fn a_column_and_a_row_make_a_table() {
@@ -125,17 +253,5 @@ mod tests {
         let (a, b) = (Shape::from([2, 1]), Shape::from([3]));
         broadcast(Binary::Sub, (&column, a), (&row, b), Shape::from([2, 3]), &mut y);
         assert_eq!(y, [-9.0, -19.0, -29.0, -8.0, -18.0, -28.0]);
-    }
-
-    #[test]
-    fn gradients_of_stretched_operands_are_sums() {
-        let dy = [1.0f64, 2.0, 3.0, 4.0, 5.0, 6.0];
-        let mut dx = [f64::NAN; 2];
-        reduce_broadcast((&dy, Shape::from([2, 3])), None, Shape::from([2, 1]), &mut dx, false);
-        assert_eq!(dx, [6.0, 15.0]);
-        let factor = [1.0, 0.0, -1.0];
-        let factor = Some((&factor[..], Shape::from([3])));
-        reduce_broadcast((&dy, Shape::from([2, 3])), factor, Shape::from([2, 1]), &mut dx, true);
-        assert_eq!(dx, [6.0 - 2.0, 15.0 - 2.0]);
     }
 }

@@ -5,7 +5,6 @@
 //! Everything is computed on `z = x − max(x)`, which changes no cost and keeps the exponentials at or below 1. Rows
 //! whose target is `ignore` cost nothing and have gradient zero.
 
-use super::simd::Simd;
 use super::softmax::largest;
 use crate::{float::Float, simd};
 

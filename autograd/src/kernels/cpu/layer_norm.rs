@@ -4,8 +4,7 @@
 //! The variance is the mean of `(x − mean)²` in a second pass: the difference of two means of squares would lose all
 //! digits where the mean is large.
 
-use super::simd::Simd;
-use crate::{float::Float, simd};
+use crate::simd;
 
 /// Rows that are added up in registers before the sum of columns goes back to memory.
 const GROUP: usize = 8;
@@ -113,6 +112,7 @@ simd! {
 mod tests {
     use super::super::testing::{SIZES, assert_close, assert_gradient, both_ways, random, unread, widen};
     use super::*;
+    use crate::Float;
 
     const ROWS: usize = 11;
     const EPS: f64 = 1e-5;

@@ -33,82 +33,137 @@ fn weight<T: Float, S: Simd<T>>(s: S, x: S::V, max: S::V) -> S::V {
     s.where_positive(gate, s.exp(z))
 }
 
-/// One row. Lanes past its end weigh nothing.
+/// Softmax of the first `kept[r]` entries (all where `None`) of every row of `x`, or of `y` itself where that is `None`.
 #[inline(always)]
-fn row<T: Float, S: Simd<T>>(s: S, x: &[T], y: &mut [T]) {
-    let max = largest(s, x);
+fn rows<T: Float, S: Simd<T>>(s: S, x: Option<&[T]>, y: &mut [T], n: usize, kept: Option<&[u32]>) {
+    assert!(y.len().is_multiple_of(n), "softmax: {} entries in rows of {n}", y.len());
+    assert!(x.is_none_or(|x| x.len() == y.len()), "softmax: not one result for each score");
+    assert!(kept.is_none_or(|kept| kept.len() * n == y.len()), "softmax: one count for each row");
+    match n.div_ceil(S::LANES) {
+        1 => short_rows::<T, S, 1>(s, x, y, n, kept),
+        2 => short_rows::<T, S, 2>(s, x, y, n, kept),
+        3 => short_rows::<T, S, 3>(s, x, y, n, kept),
+        4 => short_rows::<T, S, 4>(s, x, y, n, kept),
+        _ => {
+            for (r, y) in y.chunks_exact_mut(n).enumerate() {
+                let count = count(kept, r, n);
+                let (y, rest) = y.split_at_mut(count);
+                // No closure: one would lose the vector features.
+                let x = match x {
+                    Some(x) => Some(&x[r * n..r * n + count]),
+                    None => None,
+                };
+                long_row(s, x, y);
+                rest.fill(T::ZERO);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn count(kept: Option<&[u32]>, r: usize, n: usize) -> usize {
+    match kept {
+        Some(kept) => n.min(kept[r] as usize),
+        None => n,
+    }
+}
+
+#[inline(always)]
+fn long_row<T: Float, S: Simd<T>>(s: S, x: Option<&[T]>, y: &mut [T]) {
+    let max = largest(s, x.unwrap_or(y));
     if max == T::NEG_INFINITY {
         y.fill(T::ZERO);
         return;
     }
     let max = s.splat(max);
     let mut total = s.splat(T::ZERO);
-    for (x, y) in x.chunks(S::LANES).zip(y.chunks_mut(S::LANES)) {
+    for (i, y) in y.chunks_mut(S::LANES).enumerate() {
+        let x = match x {
+            Some(x) => &x[i * S::LANES..],
+            None => &*y,
+        };
         let e = weight(s, s.load(x, T::NEG_INFINITY), max);
         total = s.add(total, e);
         s.store(e, y);
     }
-    multiply(s, y, T::ONE / s.sum(total));
-}
-
-/// One row, in place.
-#[inline(always)]
-fn row_in_place<T: Float, S: Simd<T>>(s: S, y: &mut [T]) {
-    let max = largest(s, y);
-    if max == T::NEG_INFINITY {
-        y.fill(T::ZERO);
-        return;
-    }
-    let max = s.splat(max);
-    let mut total = s.splat(T::ZERO);
-    for y in y.chunks_mut(S::LANES) {
-        let e = weight(s, s.load(y, T::NEG_INFINITY), max);
-        total = s.add(total, e);
-        s.store(e, y);
-    }
-    multiply(s, y, T::ONE / s.sum(total));
-}
-
-#[inline(always)]
-fn multiply<T: Float, S: Simd<T>>(s: S, y: &mut [T], factor: T) {
-    let factor = s.splat(factor);
+    let factor = s.splat(T::ONE / s.sum(total));
     for y in y.chunks_mut(S::LANES) {
         s.store(s.mul(s.load(y, T::ZERO), factor), y);
     }
 }
 
+/// Rows of at most `K` vectors, which stay in registers from the first look to the only store.
+///
+/// In place, a row is loaded before the one in front of it is stored: the last store of a row reaches, masked, into the
+/// next one, and a load from there would have to wait until it is done.
+#[inline(always)]
+fn short_rows<T: Float, S: Simd<T>, const K: usize>(
+    s: S,
+    x: Option<&[T]>,
+    y: &mut [T],
+    n: usize,
+    kept: Option<&[u32]>,
+) {
+    if y.is_empty() {
+        return;
+    }
+    let mut next = short_row::<T, S, K>(s, x.unwrap_or(y), count(kept, 0, n));
+    for r in 0..y.len() / n {
+        let mut row = next;
+        let after = (r + 1) * n;
+        if after < y.len() {
+            next = short_row(s, &x.unwrap_or(y)[after..], count(kept, r + 1, n));
+        }
+        let mut max = row[0];
+        for v in &row[1..] {
+            max = s.max(max, *v);
+        }
+        let max = s.largest(max);
+        let y = &mut y[r * n..after];
+        if max == T::NEG_INFINITY {
+            y.fill(T::ZERO);
+            continue;
+        }
+        let max = s.splat(max);
+        let mut total = s.splat(T::ZERO);
+        for v in &mut row {
+            *v = weight(s, *v, max);
+            total = s.add(total, *v);
+        }
+        let factor = s.splat(T::ONE / s.sum(total));
+        for (v, y) in row.iter().zip(y.chunks_mut(S::LANES)) {
+            s.store(s.mul(*v, factor), y);
+        }
+    }
+}
+
+/// The first `count` entries of `x`, and −∞ after them.
+#[inline(always)]
+fn short_row<T: Float, S: Simd<T>, const K: usize>(s: S, x: &[T], count: usize) -> [S::V; K] {
+    let mut row = [s.splat(T::NEG_INFINITY); K];
+    for (k, v) in row.iter_mut().enumerate() {
+        // One lane at a time, a load needs an entry.
+        if k * S::LANES < count {
+            *v = s.load(&x[k * S::LANES..count], T::NEG_INFINITY);
+        }
+    }
+    row
+}
+
 simd! {
     /// `y[r, ·] = softmax(x[r, ·])`; `x` and `y` are `[rows, n]`.
     pub fn softmax<T>(s, x: &[T], y: &mut [T], n: usize) {
-        assert!(x.len() == y.len() && x.len().is_multiple_of(n), "softmax: {} entries in rows of {n}", x.len());
-        for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
-            row(s, x, y);
-        }
+        rows(s, Some(x), y, n, None);
     }
 
     /// Softmax of the first `kept[r]` entries of every row `r`, zeros after them; `x` and `y` are `[rows, n]`.
     pub fn softmax_prefix<T>(s, x: &[T], y: &mut [T], n: usize, kept: &[u32]) {
-        assert!(x.len() == y.len() && x.len() == kept.len() * n, "softmax: {} entries in rows of {n}", x.len());
-        for ((x, y), &kept) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)).zip(kept) {
-            let (y, rest) = y.split_at_mut(kept as usize);
-            row(s, &x[..kept as usize], y);
-            rest.fill(T::ZERO);
-        }
+        rows(s, Some(x), y, n, Some(kept));
     }
 
     /// The same in place; without `kept`, of whole rows.
     pub fn softmax_prefix_in_place<T>(s, y: &mut [T], n: usize, kept: Option<&[u32]>) {
-        assert!(y.len().is_multiple_of(n), "softmax: {} entries in rows of {n}", y.len());
-        assert!(kept.is_none_or(|kept| kept.len() * n == y.len()), "softmax: one count for each row");
-        for (r, y) in y.chunks_exact_mut(n).enumerate() {
-            let kept = match kept {
-                Some(kept) => n.min(kept[r] as usize),
-                None => n,
-            };
-            let (y, rest) = y.split_at_mut(kept);
-            row_in_place(s, y);
-            rest.fill(T::ZERO);
-        }
+        rows(s, None, y, n, kept);
     }
 
     /// Softmax over the entries that `keep` marks, zeros elsewhere; `x`, `y` and `keep` are `[rows, n]`.
@@ -121,9 +176,7 @@ simd! {
             for ((x, y), &keep) in x.iter().zip(&mut *y).zip(keep) {
                 *y = if keep { *x } else { T::NEG_INFINITY };
             }
-            for y in y.chunks_exact_mut(n) {
-                row_in_place(s, y);
-            }
+            rows(s, None, y, n, None);
         }
     }
 
@@ -184,6 +237,9 @@ mod tests {
         softmax_prefix(&x, &mut y, n, &kept);
         assert_close(&y, &reference(&widen(&x), &prefix, n), 16.0);
         assert!(y.iter().zip(&prefix).all(|(y, keep)| *keep || *y == T::ZERO));
+        let mut in_place = x.clone();
+        softmax_prefix_in_place(&mut in_place, n, Some(&kept));
+        assert_eq!(in_place, y);
         let mut y = unread::<T>(x.len());
         // What is masked must not matter, however large.
         let wild: Vec<T> = x

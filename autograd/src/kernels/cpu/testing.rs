@@ -59,6 +59,8 @@ pub(super) fn assert_gradient(f: impl Fn(&[f64]) -> f64, x: &[f64], gradient: &[
 }
 
 /// Runs a backward kernel both ways: overwriting NaN, and adding to ones. Returns what it wrote over NaN.
+///
+/// A sum that starts at 1 rounds differently in each of its additions, hence a few dozen roundings between the two.
 #[track_caller]
 pub(super) fn both_ways<T: Float>(len: usize, run: impl Fn(&mut [T], bool)) -> Vec<T> {
     let mut fresh = unread(len);
@@ -67,7 +69,7 @@ pub(super) fn both_ways<T: Float>(len: usize, run: impl Fn(&mut [T], bool)) -> V
     run(&mut added, true);
     for (i, (fresh, added)) in fresh.iter().zip(&added).enumerate() {
         let error = (added.to_f64() - 1.0 - fresh.to_f64()).abs() / (1.0 + fresh.to_f64().abs());
-        assert!(error <= 4.0 * rounding::<T>(), "entry {i}: {added} is not 1 + {fresh}");
+        assert!(error <= 64.0 * rounding::<T>(), "entry {i}: {added} is not 1 + {fresh}");
     }
     fresh
 }

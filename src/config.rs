@@ -184,7 +184,12 @@ impl ModelConfig {
     ///
     /// # Errors
     /// One line naming the setting that does not fit.
-    pub fn resolve(&self, source_vocab: usize, target_vocab: usize, joint: bool) -> Result<(TransformerConfig, Self)> {
+    pub fn resolve(
+        &self,
+        source_vocab: usize,
+        target_vocab: usize,
+        joint: bool,
+    ) -> Result<(TransformerConfig, Self)> {
         let mut preset = self.preset.config(source_vocab, target_vocab);
         if !joint {
             // Vocabularies of one size are not yet one vocabulary.
@@ -350,7 +355,8 @@ impl Config {
     /// # Errors
     /// Where it cannot be read, or holds an unknown key or a value of another kind; the file and line are named.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("{}: cannot read", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("{}: cannot read", path.display()))?;
         Self::from_toml(&text).map_err(|error| anyhow!("{}: {error}", path.display()))
     }
 
@@ -360,7 +366,8 @@ impl Config {
     /// One line that says where and what is wrong.
     pub fn from_toml(text: &str) -> Result<Self> {
         toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+            let line =
+                error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
             anyhow!("line {line}: {}", error.message())
         })
     }

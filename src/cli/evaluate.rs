@@ -20,7 +20,7 @@ use crate::train::translate;
 Examples:
   gradus evaluate --model runs/en-de --src test.en.gz --ref test.de.gz --lowercase --beam 5
   gradus evaluate --hyp output.de --ref test.de.gz")]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Folder of a run, or a checkpoint
     #[arg(long, value_name = "RUN", required_unless_present = "hyp", requires = "src")]
     model: Option<PathBuf>,
@@ -78,7 +78,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let search = super::search(arguments.beam, arguments.length_penalty)?;
             let texts: Vec<&str> = input.iter().map(String::as_str).collect();
             let bar = ProgressBar::new(texts.len() as u64);
-            if let Ok(style) = ProgressStyle::with_template("{bar:24.cyan/black} {pos}/{len} sentences, {eta} left") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{bar:24.cyan/black} {pos}/{len} sentences, {eta} left")
+            {
                 bar.set_style(style);
             }
             let tokenizers = (&model.source_tokenizer, &model.target_tokenizer);

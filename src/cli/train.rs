@@ -20,7 +20,7 @@ Examples:
   gradus train --src train.en.gz --tgt train.de.gz --valid-src val.en.gz --valid-tgt val.de.gz \\
                --preset tiny --lowercase --minutes 20 --out runs/en-de
   gradus train --resume runs/en-de --minutes 40")]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Settings in TOML; options on the command line go before it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -148,7 +148,9 @@ impl Arguments {
         set(&mut train.validate_every, self.validate_every.as_ref());
         if self.rate.is_some() || self.warmup.is_some() {
             let Schedule::InverseSqrt { peak, warmup } = &mut train.schedule else {
-                bail!("--rate and --warmup are of the inverse square root schedule; the configuration names another");
+                bail!(
+                    "--rate and --warmup are of the inverse square root schedule; the configuration names another"
+                );
             };
             set(peak, self.rate.as_ref());
             set(warmup, self.warmup.as_ref());
@@ -216,11 +218,15 @@ fn start(arguments: &Arguments) -> Result<Trainer> {
 fn resume(arguments: &Arguments, run: Run) -> Result<Trainer> {
     let path = run.last();
     let checkpoint = Checkpoint::load(&path)?;
-    let stored = Config::from_toml(&checkpoint.config).with_context(|| format!("{}: configuration", path.display()))?;
+    let stored = Config::from_toml(&checkpoint.config)
+        .with_context(|| format!("{}: configuration", path.display()))?;
     let mut config = stored.clone();
     arguments.apply(&mut config)?;
     if let Some(difference) = first_difference(&stored, &config) {
-        bail!("{}: {difference}; only limits, threads and --save-every can change in a run that goes on", path.display());
+        bail!(
+            "{}: {difference}; only limits, threads and --save-every can change in a run that goes on",
+            path.display()
+        );
     }
     config.validate()?;
     let mut corpora = Corpora::read(&config.data, config.train.seed)?;

@@ -17,7 +17,7 @@ use crate::train::translate;
 Examples:
   echo \"The small dog sees a red house.\" | gradus translate --model runs/builtin
   gradus translate --model runs/en-de --beam 5 --input test.en > test.de")]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Folder of a run, or a checkpoint
     #[arg(long, value_name = "RUN")]
     model: PathBuf,

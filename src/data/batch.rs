@@ -35,7 +35,12 @@ pub struct Encoded {
 ///
 /// # Errors
 /// Where all are.
-pub fn encode_pairs(pairs: &[Pair], source: &Tokenizer, target: &Tokenizer, max_length: usize) -> Result<Encoded> {
+pub fn encode_pairs(
+    pairs: &[Pair],
+    source: &Tokenizer,
+    target: &Tokenizer,
+    max_length: usize,
+) -> Result<Encoded> {
     let with_end = |mut ids: Vec<u32>| {
         ids.push(EOS);
         ids
@@ -101,7 +106,8 @@ impl Batch {
 
 /// Puts examples `rows` side by side.
 pub fn collate(examples: &[Example], rows: &[usize]) -> Batch {
-    let width = |length: fn(&Example) -> usize| rows.iter().map(|&row| length(&examples[row])).max().unwrap_or(0);
+    let width =
+        |length: fn(&Example) -> usize| rows.iter().map(|&row| length(&examples[row])).max().unwrap_or(0);
     let source_width = width(|example| example.source.len());
     let target_width = width(|example| example.target.len());
     let mut batch = Batch {
@@ -190,7 +196,8 @@ mod tests {
 
     fn examples(count: usize, seed: u64) -> Vec<Example> {
         let mut stream = Stream::new(seed);
-        let mut side = || (0..2 + stream.bits() % 30).map(|_| 4 + (stream.bits() % 50) as u32).collect::<Vec<_>>();
+        let mut side =
+            || (0..2 + stream.bits() % 30).map(|_| 4 + (stream.bits() % 50) as u32).collect::<Vec<_>>();
         (0..count).map(|_| Example { source: side(), target: side() }).collect()
     }
 

@@ -46,7 +46,8 @@ pub fn read_lines(path: &Path) -> Result<Vec<String>> {
         .enumerate()
         .map(|(number, line)| {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let text = std::str::from_utf8(line).map_err(|_| anyhow!("{name}:{}: not valid UTF-8", number + 1))?;
+            let text =
+                std::str::from_utf8(line).map_err(|_| anyhow!("{name}:{}: not valid UTF-8", number + 1))?;
             Ok(text.to_owned())
         })
         .collect()

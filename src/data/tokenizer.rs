@@ -10,7 +10,7 @@ use tokenizers::normalizers::{Lowercase, NFKC, Replace, Sequence as Normalizers,
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::pre_tokenizers::punctuation::Punctuation;
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
-use tokenizers::{AddedToken, Model, SplitDelimiterBehavior, TokenizerImpl};
+use tokenizers::{AddedToken, Model, SplitDelimiterBehavior};
 
 /// Fills up sentences of a batch.
 pub const PAD: u32 = 0;
@@ -78,7 +78,10 @@ impl Tokenizer {
             bail!("tokenizer: the text has no words");
         }
         if size > config.vocab_size {
-            bail!("tokenizer: a vocabulary of {} is too small for {size} different characters", config.vocab_size);
+            bail!(
+                "tokenizer: a vocabulary of {} is too small for {size} different characters",
+                config.vocab_size
+            );
         }
         Ok(tokenizer)
     }
@@ -121,7 +124,8 @@ impl Tokenizer {
     /// # Errors
     /// Where it is not one, or not one of this program.
     pub fn from_json(json: &str) -> Result<Self> {
-        let inner: tokenizers::Tokenizer = json.parse().map_err(|error| anyhow!("not a tokenizer: {error}"))?;
+        let inner: tokenizers::Tokenizer =
+            json.parse().map_err(|error| anyhow!("not a tokenizer: {error}"))?;
         for (id, token) in (0..).zip(SPECIAL) {
             if inner.get_model().token_to_id(token) != Some(id) {
                 bail!("not a tokenizer of this program: {token} is not token {id}");
@@ -150,14 +154,14 @@ fn blank(config: &TokenizerConfig) -> tokenizers::Result<tokenizers::Tokenizer> 
         normalizers.push(Lowercase.into());
     }
     let words = Metaspace::new('▁', PrependScheme::Always, true);
-    let mut inner = TokenizerImpl::new(model.into());
+    let mut inner = tokenizers::Tokenizer::new(model);
     inner.with_normalizer(Some(Normalizers::new(normalizers)))?;
     inner.with_pre_tokenizer(Some(PreTokenizers::new(vec![
         words.clone().into(),
         Punctuation::new(SplitDelimiterBehavior::Isolated).into(),
     ])));
     inner.with_decoder(Some(words));
-    Ok(tokenizers::Tokenizer::from(inner))
+    Ok(inner)
 }
 
 #[cfg(test)]
@@ -204,7 +208,10 @@ mod tests {
         let tokenizer = trained(false);
         assert!(tokenizer.encode("a </s> hat <pad> <s>").iter().all(|&id| id >= UNK));
         assert!(tokenizer.encode("漢字").contains(&UNK), "an unknown character is unknown");
-        assert_eq!(SPECIAL.map(|token| tokenizer.inner.token_to_id(token)), [Some(PAD), Some(BOS), Some(EOS), Some(UNK)]);
+        assert_eq!(
+            SPECIAL.map(|token| tokenizer.inner.token_to_id(token)),
+            [Some(PAD), Some(BOS), Some(EOS), Some(UNK)]
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Text and tokenizers of a run.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 
 use crate::checkpoint::Checkpoint;
@@ -44,12 +46,13 @@ impl Corpora {
             return Ok(Self { train, valid, test, unseen, notes });
         }
         let mut notes = Vec::new();
-        let mut read = |source: &Option<_>, target: &Option<_>, what: &str| -> Result<Vec<Pair>> {
-            let (Some(source), Some(target)) = (source, target) else { return Ok(Vec::new()) };
-            let corpus = read_parallel(source, target)?;
-            notes.push(describe(what, corpus.pairs.len(), corpus.blank));
-            Ok(corpus.pairs)
-        };
+        let mut read =
+            |source: &Option<PathBuf>, target: &Option<PathBuf>, what: &str| -> Result<Vec<Pair>> {
+                let (Some(source), Some(target)) = (source, target) else { return Ok(Vec::new()) };
+                let corpus = read_parallel(source, target)?;
+                notes.push(describe(what, corpus.pairs.len(), corpus.blank));
+                Ok(corpus.pairs)
+            };
         let mut valid = read(&config.valid_source, &config.valid_target, "validation")?;
         let test = read(&config.test_source, &config.test_target, "test")?;
         let mut train = match &config.tsv {
@@ -76,7 +79,10 @@ impl Corpora {
                 }
             }
             train = kept;
-            notes.push(format!("no validation text named: {} training pairs are held out for it", valid.len()));
+            notes.push(format!(
+                "no validation text named: {} training pairs are held out for it",
+                valid.len()
+            ));
         }
         Ok(Self { train, valid, test, unseen: Vec::new(), notes })
     }
@@ -109,12 +115,18 @@ impl Prepared {
     ///
     /// # Errors
     /// Where the text does not serve: too little for a vocabulary, or only over-long sentences.
-    pub fn new(corpora: &mut Corpora, config: &Config, known: Option<(Tokenizer, Tokenizer)>) -> Result<Self> {
+    pub fn new(
+        corpora: &mut Corpora,
+        config: &Config,
+        known: Option<(Tokenizer, Tokenizer)>,
+    ) -> Result<Self> {
         let (source_tokenizer, target_tokenizer) = match known {
             Some(known) => known,
             None => train_tokenizers(&corpora.train, config)?,
         };
-        let encode = |pairs: &[Pair]| encode_pairs(pairs, &source_tokenizer, &target_tokenizer, config.data.max_length);
+        let encode = |pairs: &[Pair]| {
+            encode_pairs(pairs, &source_tokenizer, &target_tokenizer, config.data.max_length)
+        };
         let train = encode(&corpora.train).context("training text")?;
         let valid = encode(&corpora.valid).context("validation text")?;
         for (what, encoded) in [("training", &train), ("validation", &valid)] {

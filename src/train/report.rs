@@ -22,7 +22,9 @@ impl Reporter {
     /// A bar that is empty.
     pub fn new() -> Self {
         let bar = ProgressBar::with_draw_target(Some(TICKS), ProgressDrawTarget::stderr_with_hz(4));
-        let style = ProgressStyle::with_template("{bar:24.cyan/black} {percent:>3}% {msg}  {elapsed} passed, {eta} left");
+        let style = ProgressStyle::with_template(
+            "{bar:24.cyan/black} {percent:>3}% {msg}  {elapsed} passed, {eta} left",
+        );
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self { bar, last_line: Instant::now() }
     }

@@ -22,10 +22,13 @@ impl Run {
         let run = Self { folder: folder.to_owned() };
         if run.last().exists() {
             let name = folder.display();
-            bail!("{name}: holds a run already; go on with it (--resume {name}) or choose another folder (--out)");
+            bail!(
+                "{name}: holds a run already; go on with it (--resume {name}) or choose another folder (--out)"
+            );
         }
         let checkpoints = folder.join("checkpoints");
-        fs::create_dir_all(&checkpoints).with_context(|| format!("{}: cannot make the folder", folder.display()))?;
+        fs::create_dir_all(&checkpoints)
+            .with_context(|| format!("{}: cannot make the folder", folder.display()))?;
         // Better to learn now than after the first hour that nothing can be saved.
         let probe = checkpoints.join("probe");
         write_aside(&probe, b"")?;

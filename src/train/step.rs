@@ -76,7 +76,8 @@ fn loss<'t, T: Float>(
 ) -> autograd::Var<'t, T> {
     let ids = |data: &[u32], width: usize| Ids::new([batch.rows, width], data);
     let source = Sentences::padded(ids(&batch.source, batch.source_width), batch.source_lengths.as_slice());
-    let target_in = Sentences::padded(ids(&batch.target_in, batch.target_width), batch.target_lengths.as_slice());
+    let target_in =
+        Sentences::padded(ids(&batch.target_in, batch.target_width), batch.target_lengths.as_slice());
     model.loss(tape, &source, &target_in, &ids(&batch.target_out, batch.target_width), objective)
 }
 
@@ -101,8 +102,5 @@ pub fn in_order<R: Send>(count: usize, threads: usize, work: impl Fn(usize) -> R
         }
         worker();
     });
-    results
-        .into_iter()
-        .filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner))
-        .collect()
+    results.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }

@@ -86,7 +86,8 @@ impl Trainer {
         let vocabs = (data.source_tokenizer.vocab_size(), data.target_tokenizer.vocab_size());
         let (architecture, resolved) = config.model.resolve(vocabs.0, vocabs.1, config.tokenizer.joint)?;
         config.model = resolved;
-        let model = Transformer::new(&architecture, &mut Init::seeded(rng::derive(config.train.seed, u64::MAX)));
+        let model =
+            Transformer::new(&architecture, &mut Init::seeded(rng::derive(config.train.seed, u64::MAX)));
         let adam = new_adam(&config);
         run.write("config.toml", &config.to_toml()?)?;
         run.write("tokenizer.json", &data.source_tokenizer.to_json()?)?;
@@ -114,7 +115,13 @@ impl Trainer {
     ///
     /// # Errors
     /// Where the checkpoint is not of a training, does not fit the configuration, or the text is another one.
-    pub fn resume(config: Config, run: Run, corpora: Corpora, data: Prepared, checkpoint: Checkpoint) -> Result<Self> {
+    pub fn resume(
+        config: Config,
+        run: Run,
+        corpora: Corpora,
+        data: Prepared,
+        checkpoint: Checkpoint,
+    ) -> Result<Self> {
         let weights = checkpoint.weights;
         let name = run.last().display().to_string();
         let Some(training) = checkpoint.training else {
@@ -129,7 +136,10 @@ impl Trainer {
         trainer.adam.steps = training.adam_steps;
         trainer.progress = training.progress;
         trainer.recent = training.recent;
-        trainer.run.write("metrics.jsonl", &training.metrics.iter().map(|line| format!("{line}\n")).collect::<String>())?;
+        trainer.run.write(
+            "metrics.jsonl",
+            &training.metrics.iter().map(|line| format!("{line}\n")).collect::<String>(),
+        )?;
         trainer.metrics = training.metrics;
         Ok(trainer)
     }
@@ -337,7 +347,15 @@ impl Trainer {
         let tokenizers = (&self.data.source_tokenizer, &self.data.target_tokenizer);
         // Lower-cased output can only be compared with lower-cased references.
         let options = BleuOptions { lowercase: self.config.tokenizer.lowercase, ..BleuOptions::default() };
-        evaluate_pairs(&self.model, tokenizers, pairs, search, &options, self.config.train.thread_count(), |_| ())
+        evaluate_pairs(
+            &self.model,
+            tokenizers,
+            pairs,
+            search,
+            &options,
+            self.config.train.thread_count(),
+            |_| (),
+        )
     }
 
     /// Chooses the finished model: the mean of the last validations' weights, or the best single one; and tests it.
@@ -389,7 +407,7 @@ impl Trainer {
     fn record(&mut self, record: &serde_json::Value) -> Result<()> {
         let path = self.run.metrics();
         let line = record.to_string();
-        let mut append = || -> std::io::Result<()> {
+        let append = || -> std::io::Result<()> {
             let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
             writeln!(file, "{line}")
         };

@@ -17,3 +17,8 @@ pub mod data;
 pub mod decode;
 pub mod metrics;
 pub mod train;
+
+/// The README's Rust, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

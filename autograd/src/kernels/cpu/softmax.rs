@@ -48,11 +48,7 @@ fn rows<T: Float, S: Simd<T>>(s: S, x: Option<&[T]>, y: &mut [T], n: usize, kept
             for (r, y) in y.chunks_exact_mut(n).enumerate() {
                 let count = count(kept, r, n);
                 let (y, rest) = y.split_at_mut(count);
-                // No closure: one would lose the vector features.
-                let x = match x {
-                    Some(x) => Some(&x[r * n..r * n + count]),
-                    None => None,
-                };
+                let x = x.map(|x| &x[r * n..r * n + count]);
                 long_row(s, x, y);
                 rest.fill(T::ZERO);
             }

@@ -100,7 +100,7 @@ impl DataConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TokenizerSettings {
-    /// Subwords of each vocabulary. Without it: 10,000 for text of one's own, 1,000 for the built-in corpus.
+    /// Subwords of each vocabulary, 8,000 where it is not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vocab_size: Option<usize>,
     /// One vocabulary for both languages.
@@ -118,7 +118,7 @@ impl Default for TokenizerSettings {
 impl TokenizerSettings {
     /// The settings as the tokenizer takes them.
     pub fn resolved(&self) -> TokenizerConfig {
-        let vocab_size = self.vocab_size.unwrap_or(10_000);
+        let vocab_size = self.vocab_size.unwrap_or(8000);
         TokenizerConfig { vocab_size, lowercase: self.lowercase, ..TokenizerConfig::default() }
     }
 }
@@ -290,7 +290,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             seed: 1,
-            batch_tokens: 4096,
+            batch_tokens: 2048,
             accumulate: 1,
             shards: 2,
             threads: 0,
@@ -300,7 +300,7 @@ impl Default for TrainConfig {
             epsilon: 1e-9,
             weight_decay: 0.0,
             decay: Decay::Decoupled,
-            schedule: Schedule::InverseSqrt { peak: 3e-3, warmup: 1000 },
+            schedule: Schedule::InverseSqrt { peak: 2e-3, warmup: 800 },
             steps: None,
             epochs: None,
             minutes: None,
@@ -393,22 +393,31 @@ impl Config {
         Ok(())
     }
 
-    /// Fills in what depends on the data: the built-in corpus is smaller and easier than text of one's own.
-    pub fn fill_defaults(&mut self) {
-        let builtin = self.data.is_builtin();
-        if self.tokenizer.vocab_size.is_none() {
-            self.tokenizer.vocab_size = Some(if builtin { 1000 } else { 10_000 });
+    /// The recipe for the built-in corpus, which is smaller and more regular than real text: a small vocabulary, small
+    /// batches, little dropout, and a rate that falls to nothing at a known end.
+    pub fn builtin() -> Self {
+        let steps = 1500;
+        Self {
+            tokenizer: TokenizerSettings { vocab_size: Some(1000), ..TokenizerSettings::default() },
+            model: ModelConfig { dropout: Some(Dropouts::all(0.05)), ..ModelConfig::default() },
+            train: TrainConfig {
+                schedule: Schedule::Cosine { peak: 2e-3, warmup: 200, total: steps, floor: 0.0 },
+                steps: Some(steps),
+                validate_every: 300,
+                validate_sentences: 200,
+                average: 1,
+                ..TrainConfig::default()
+            },
+            ..Self::default()
         }
+    }
+
+    /// Fills in what a configuration may leave open.
+    pub fn fill_defaults(&mut self) {
+        self.tokenizer.vocab_size.get_or_insert(8000);
         let train = &mut self.train;
         if train.steps.is_none() && train.epochs.is_none() && train.minutes.is_none() {
-            if builtin {
-                train.steps = Some(1500);
-            } else {
-                train.epochs = Some(30);
-            }
-        }
-        if builtin && train.validate_every == 0 {
-            train.validate_every = 300;
+            train.epochs = Some(30);
         }
     }
 }

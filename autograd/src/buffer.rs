@@ -96,7 +96,12 @@ impl<T: Float> Pool<T> {
         if class < SMALLEST {
             return None;
         }
-        self.lock().iter_mut().find(|(size, _)| *size == class)?.1.pop()
+        // Batches differ a little in size from step to step: a somewhat larger buffer that waits is better than a new
+        // one, which would have to be faulted in and would wait in its turn.
+        let fits = |(size, shelf): &&mut (usize, Vec<Vec<T>>)| {
+            (class..=2 * class).contains(size) && !shelf.is_empty()
+        };
+        self.lock().iter_mut().filter(fits).min_by_key(|(size, _)| *size)?.1.pop()
     }
 
     fn give(&self, data: Vec<T>) {

@@ -73,6 +73,8 @@ mod tests {
     use super::*;
     use crate::gradcheck::GradCheck;
     use crate::rng;
+    use std::slice::from_ref;
+
     use crate::{Backward, Float, Gradients, Op, gradcheck, ops};
 
     fn all() -> impl Iterator<Item = &'static Case> {
@@ -177,7 +179,7 @@ mod tests {
                 let (slow, fast) = (slow.wrt(var), fast.wrt(var));
                 assert_eq!(slow.is_some(), fast.is_some(), "{}", case.name);
                 if let (Some(slow), Some(fast)) = (slow, fast) {
-                    assert!(distance(&[slow.clone()], &[fast.clone()]) < 1e-14, "{}", case.name);
+                    assert!(distance(from_ref(slow), from_ref(fast)) < 1e-14, "{}", case.name);
                 }
             }
         }

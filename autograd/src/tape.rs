@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
 
+use crate::kernels::cpu::elementwise::add_assign;
 use crate::op::{Backward, Op, Slot};
 use crate::param::{Param, ParamId};
 use crate::{Float, Shape, Tensor, rng};
@@ -142,9 +143,7 @@ impl<T: Float, O: Op<T, N>, const N: usize> Record<T> for Recorded<O, O::Saved, 
             // The same node may be two inputs of one op (x·x): only the first slot held what was there before.
             let grad = &mut grads[parent.index()];
             match grad {
-                Some(sum) => {
-                    crate::kernels::cpu::elementwise::add_assign(sum.make_mut(), contribution.as_slice())
-                }
+                Some(sum) => add_assign(sum.make_mut(), contribution.as_slice()),
                 None => *grad = Some(contribution),
             }
         }

@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn positions_past_the_table_continue_it() {
         let table: Tensor<f64> = waves(0, 10, 6);
-        let far = PositionalEncoding::Sinusoidal(waves(0, 4, 6));
+        let far = PositionalEncoding::<f64>::Sinusoidal(waves(0, 4, 6));
         let tape = Tape::infer();
         assert_eq!(far.forward(&tape, 3, 7).value().as_slice(), &table.as_slice()[18..]);
         assert_eq!(table.as_slice()[..6], [0.0, 1.0, 0.0, 1.0, 0.0, 1.0], "sin 0 and cos 0 in turn");

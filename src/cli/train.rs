@@ -108,6 +108,10 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
+    fn names_data(&self) -> bool {
+        self.src.is_some() || self.tgt.is_some() || self.tsv.is_some()
+    }
+
     /// The configuration with the command line's options put over it.
     fn apply(&self, config: &mut Config) -> Result<()> {
         fn set<V: Clone>(to: &mut V, from: Option<&V>) {
@@ -201,9 +205,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn start(arguments: &Arguments) -> Result<Trainer> {
     let mut config = match &arguments.config {
         Some(path) => Config::read(path)?,
-        None => Config::default(),
+        None if arguments.names_data() => Config::default(),
+        None => Config::builtin(),
     };
     arguments.apply(&mut config)?;
+    if let (Schedule::Cosine { total, .. }, Some(steps)) = (&mut config.train.schedule, arguments.steps) {
+        // A rate that falls to the end of training falls to the end that was asked for.
+        *total = steps;
+    }
     config.validate()?;
     config.fill_defaults();
     let mut corpora = Corpora::read(&config.data, config.train.seed)?;

@@ -37,7 +37,7 @@ pub struct TokenizerConfig {
 
 impl Default for TokenizerConfig {
     fn default() -> Self {
-        Self { vocab_size: 10_000, lowercase: false, min_frequency: 2 }
+        Self { vocab_size: 8000, lowercase: false, min_frequency: 2 }
     }
 }
 

@@ -1,0 +1,72 @@
+//! A step's gradients depend on its sentences, and on nothing else.
+
+use gradus::autograd::rng::Stream;
+use gradus::autograd::{Float, Gradients, Parameters, Tensor};
+use gradus::data::batch::Example;
+use gradus::nn::{Dropouts, Init, Preset, Transformer, TransformerConfig};
+use gradus::train::step::{StepResult, gradients};
+
+const VOCAB: usize = 30;
+
+fn examples(count: usize) -> Vec<Example> {
+    let mut stream = Stream::new(8);
+    let mut side = || {
+        let length = 1 + stream.bits() % 7;
+        (0..length).map(|_| 4 + (stream.bits() % 26) as u32).chain([2]).collect::<Vec<_>>()
+    };
+    (0..count).map(|_| Example { source: side(), target: side() }).collect()
+}
+
+fn model<T: Float>(dropout: f64) -> Transformer<T> {
+    let config = TransformerConfig {
+        d_model: 16,
+        ffn: 24,
+        heads: 2,
+        encoder_layers: 2,
+        decoder_layers: 2,
+        dropout: Dropouts { attention: dropout, activation: dropout, ..Dropouts::all(dropout) },
+        ..Preset::Tiny.config(VOCAB, VOCAB)
+    };
+    Transformer::new(&config, &mut Init::seeded(3))
+}
+
+fn all<T: Float>(model: &Transformer<T>, gradients: &Gradients<T>) -> Vec<Tensor<T>> {
+    model.parameters().into_iter().filter_map(|(_, param)| gradients.get(param).cloned()).collect()
+}
+
+#[test]
+fn gradients_are_the_same_bit_for_bit_on_any_number_of_threads() {
+    let (model, examples) = (model::<f32>(0.2), examples(40));
+    let batches = [(0..25).collect::<Vec<_>>(), (25..40).collect()];
+    let run = |threads| {
+        let StepResult { loss, gradients, .. } = gradients(&model, &examples, &batches, 3, threads, 0.1, 5);
+        (loss, all(&model, &gradients))
+    };
+    let one = run(1);
+    for threads in [2, 3, 8] {
+        let many = run(threads);
+        assert_eq!(one.0.to_bits(), many.0.to_bits(), "{threads} threads");
+        assert!(one.1 == many.1, "{threads} threads");
+    }
+}
+
+#[test]
+fn how_a_batch_is_split_does_not_change_its_gradients() {
+    let (model, examples) = (model::<f64>(0.0), examples(24));
+    let whole = gradients(&model, &examples, &[(0..24).collect()], 1, 1, 0.1, 0);
+    let parts: [&[Vec<usize>]; 3] = [
+        &[(0..24).rev().collect()],
+        &[(0..5).collect(), (5..6).collect(), (6..24).collect()],
+        &[(0..12).map(|i| 2 * i).collect(), (0..12).map(|i| 2 * i + 1).collect()],
+    ];
+    for (batches, shards) in parts.into_iter().zip([4, 2, 1]) {
+        let split = gradients(&model, &examples, batches, shards, 2, 0.1, 0);
+        assert_eq!(split.target_tokens, whole.target_tokens);
+        assert!((split.loss - whole.loss).abs() < 1e-12);
+        for (a, b) in all(&model, &split.gradients).iter().zip(all(&model, &whole.gradients)) {
+            for (a, b) in a.as_slice().iter().zip(b.as_slice()) {
+                assert!((a - b).abs() < 1e-12, "{a} and {b}");
+            }
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Claims about the whole.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 mod fused_equals_explained;
 mod layers_pass_gradcheck;
@@ -8,3 +10,5 @@ mod loss_invariants;
 mod metrics_equal_sacrebleu;
 mod no_leaks;
 mod parameters;
+mod program;
+mod training_steps;

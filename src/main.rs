@@ -1,1 +1,5 @@
-fn main() {}
+//! The `gradus` program.
+
+fn main() -> std::process::ExitCode {
+    gradus::cli::main()
+}

@@ -1,1 +1,15 @@
 //! Parallel text: reading, subword tokenisation, batches, and the built-in corpus.
+
+pub mod batch;
+pub mod builtin;
+pub mod corpus;
+pub mod tokenizer;
+
+/// A sentence and its translation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pair {
+    /// The sentence in the source language.
+    pub source: String,
+    /// Its translation.
+    pub target: String,
+}

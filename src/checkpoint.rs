@@ -1,0 +1,291 @@
+//! Files that hold a whole training: weights, optimiser, tokenizer, configuration, position in the data, metrics.
+//!
+//! A file begins with a magic word, a version, the length and the checksum of what follows; it is written aside and
+//! renamed, so that a crash leaves the one before.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use autograd::{Parameters, Shape, Tensor};
+use optim::{Adam, Moments};
+use serde::{Deserialize, Serialize};
+
+const MAGIC: [u8; 8] = *b"GRADUS\r\n";
+const VERSION: u32 = 1;
+const HEADER: usize = 8 + 4 + 8 + 4;
+
+/// The most a checkpoint may claim to hold: what a corrupted length cannot make us ask of memory.
+const LIMIT: usize = 16 << 30;
+
+/// All that a training needs to go on, and all that translating needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The resolved configuration, as TOML.
+    pub config: String,
+    /// The source side's `tokenizer.json`.
+    pub source_tokenizer: String,
+    /// The target side's, where it is another one.
+    pub target_tokenizer: Option<String>,
+    /// The weights by path.
+    pub weights: BTreeMap<String, Array>,
+    /// What training needs beyond the weights; `None` in a file that is only for translating.
+    pub training: Option<Training>,
+}
+
+/// What training needs beyond the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// Adam's step count.
+    pub adam_steps: u64,
+    /// Adam's mean and mean square, by path.
+    pub moments: BTreeMap<String, (Array, Array)>,
+    /// Where training stands.
+    pub progress: Progress,
+    /// The lines of `metrics.jsonl` so far.
+    pub metrics: Vec<String>,
+    /// Weights after the last validations, to be averaged at the end.
+    pub recent: Vec<BTreeMap<String, Array>>,
+    /// A checksum of the training text, which must be the same to go on.
+    pub data_checksum: u32,
+}
+
+/// Where training stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Steps taken.
+    pub step: u64,
+    /// Passes over the training text that are complete.
+    pub epoch: u64,
+    /// Batches of the current pass that are done.
+    pub batch: usize,
+    /// Target tokens seen.
+    pub target_tokens: u64,
+    /// Seconds of training, validation included.
+    pub seconds: f64,
+    /// Seconds of steps alone.
+    pub step_seconds: f64,
+    /// The sum of losses since the last line of metrics, in nats.
+    pub pending_loss: f64,
+    /// The target tokens they were summed over.
+    pub pending_tokens: u64,
+    /// The best validation score so far, BLEU.
+    pub best: Option<f64>,
+}
+
+/// A tensor as it is stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Array {
+    /// The sizes of its axes.
+    pub shape: Vec<usize>,
+    /// Its entries, row-major.
+    pub data: Vec<f32>,
+}
+
+impl From<&Tensor<f32>> for Array {
+    fn from(tensor: &Tensor<f32>) -> Self {
+        Self { shape: tensor.shape().to_vec(), data: tensor.as_slice().to_vec() }
+    }
+}
+
+impl From<&Array> for Tensor<f32> {
+    fn from(array: &Array) -> Self {
+        Self::new(Shape::from(array.shape.as_slice()), array.data.clone())
+    }
+}
+
+/// The weights of a model by path.
+pub fn weights_of(model: &impl Parameters<f32>) -> BTreeMap<String, Array> {
+    model.parameters().into_iter().map(|(path, param)| (path, Array::from(param.value()))).collect()
+}
+
+/// Puts stored weights into a model.
+///
+/// # Errors
+/// Where a path is missing, not known to the model, or of another shape.
+pub fn load_weights(model: &mut impl Parameters<f32>, weights: &BTreeMap<String, Array>) -> Result<()> {
+    let mut expected = Vec::new();
+    for (path, param) in model.parameters() {
+        let Some(array) = weights.get(&path) else { bail!("the checkpoint has no weights for {path}") };
+        check_shape(&path, param.value().shape(), array)?;
+        expected.push(path);
+    }
+    if let Some(path) = weights.keys().find(|path| !expected.contains(path)) {
+        bail!("the checkpoint has weights for {path}, which this model does not have");
+    }
+    model.for_each_mut(|path, param| {
+        if let Some(array) = weights.get(path) {
+            *param.value_mut() = array.into();
+        }
+    });
+    Ok(())
+}
+
+/// Adam's moments as they are stored.
+pub fn moments_of(adam: &Adam) -> BTreeMap<String, (Array, Array)> {
+    let arrays = |moments: &Moments| ((&moments.mean).into(), (&moments.square).into());
+    adam.moments.iter().map(|(path, moments)| (path.clone(), arrays(moments))).collect()
+}
+
+/// Puts stored moments into an optimiser.
+///
+/// # Errors
+/// Where one has another shape than its parameter.
+pub fn load_moments(
+    adam: &mut Adam,
+    model: &impl Parameters<f32>,
+    moments: &BTreeMap<String, (Array, Array)>,
+) -> Result<()> {
+    for (path, param) in model.parameters() {
+        let Some((mean, square)) = moments.get(&path) else { continue };
+        check_shape(&path, param.value().shape(), mean)?;
+        check_shape(&path, param.value().shape(), square)?;
+        adam.moments.insert(path, Moments { mean: mean.into(), square: square.into() });
+    }
+    Ok(())
+}
+
+fn check_shape(path: &str, shape: Shape, array: &Array) -> Result<()> {
+    if *shape != *array.shape || array.data.len() != shape.len() {
+        bail!("{path} is {:?} in the checkpoint and {shape} in the model", array.shape);
+    }
+    Ok(())
+}
+
+impl Checkpoint {
+    /// Writes this to `path`: first beside it, then renamed.
+    ///
+    /// # Errors
+    /// Where the file cannot be written; the one that was there before stays.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let payload = bincode::serde::encode_to_vec(self, bincode::config::standard())
+            .with_context(|| format!("{}: cannot encode", path.display()))?;
+        let mut bytes = Vec::with_capacity(HEADER + payload.len());
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
+        bytes.extend_from_slice(&payload);
+        write_aside(path, &bytes)
+    }
+
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    /// One line that names the file and says whether it is missing, no checkpoint, of another version, truncated or
+    /// corrupted.
+    pub fn load(path: &Path) -> Result<Self> {
+        let name = path.display();
+        let file = File::open(path).with_context(|| format!("{name}: cannot read"))?;
+        let mut bytes = Vec::new();
+        BufReader::new(file).read_to_end(&mut bytes).with_context(|| format!("{name}: cannot read"))?;
+        let magic_length = MAGIC.len().min(bytes.len());
+        if bytes[..magic_length] != MAGIC[..magic_length] || bytes.is_empty() {
+            bail!("{name}: not a Gradus checkpoint");
+        }
+        if bytes.len() < HEADER {
+            bail!("{name}: truncated: {} bytes are less than a header", bytes.len());
+        }
+        let (header, payload) = bytes.split_at(HEADER);
+        let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
+        if version != VERSION {
+            bail!("{name}: written in format {version}; this program reads format {VERSION}");
+        }
+        let mut length = [0; 8];
+        length.copy_from_slice(&header[12..20]);
+        let length = u64::from_le_bytes(length);
+        if payload.len() as u64 != length {
+            bail!("{name}: truncated: {} of {length} bytes", payload.len());
+        }
+        let checksum = u32::from_le_bytes([header[20], header[21], header[22], header[23]]);
+        if crc32fast::hash(payload) != checksum {
+            bail!("{name}: corrupted: the checksum does not match");
+        }
+        let config = bincode::config::standard().with_limit::<LIMIT>();
+        let (checkpoint, _) = bincode::serde::decode_from_slice(payload, config)
+            .with_context(|| format!("{name}: corrupted: cannot decode"))?;
+        Ok(checkpoint)
+    }
+}
+
+/// Writes `bytes` to a file beside `path`, makes sure they are on the disk, and renames it.
+///
+/// # Errors
+/// Where the folder is read-only or full; `path` is as it was before.
+pub fn write_aside(path: &Path, bytes: &[u8]) -> Result<()> {
+    let aside = aside(path);
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&aside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&aside, path)
+    };
+    write().map_err(|error| {
+        // What could not be finished is of no use to anyone; that it may stay behind is no second error.
+        let _ = fs::remove_file(&aside);
+        anyhow::Error::new(error).context(format!("{}: cannot write", path.display()))
+    })
+}
+
+fn aside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint() -> Checkpoint {
+        let array = Array { shape: vec![2], data: vec![1.5, f32::MIN_POSITIVE] };
+        Checkpoint {
+            config: "[train]\nseed = 7\n".into(),
+            source_tokenizer: "{}".into(),
+            target_tokenizer: None,
+            weights: BTreeMap::from([("a.weight".into(), array)]),
+            training: None,
+        }
+    }
+
+    fn error_of(bytes: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.gradus");
+        fs::write(&path, bytes).unwrap();
+        Checkpoint::load(&path).unwrap_err().to_string()
+    }
+
+    fn saved() -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.gradus");
+        checkpoint().save(&path).unwrap();
+        assert_eq!(Checkpoint::load(&path).unwrap(), checkpoint());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left aside");
+        fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn damage_of_each_kind_is_told_apart() {
+        let good = saved();
+        assert!(error_of(&good[..good.len() - 1]).contains("truncated"));
+        assert!(error_of(&good[..10]).contains("truncated"));
+        assert!(error_of(b"").contains("not a Gradus checkpoint"));
+        assert!(error_of(b"PK\x03\x04 something else entirely").contains("not a Gradus checkpoint"));
+        let mut flipped = good.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        assert!(error_of(&flipped).contains("corrupted"));
+        let mut newer = good;
+        newer[8] = 99;
+        assert!(error_of(&newer).contains("format 99"));
+    }
+
+    #[test]
+    fn a_shape_that_does_not_fit_is_named() {
+        let mut param = autograd::Param::new(Tensor::<f32>::zeros([3]));
+        let weights = BTreeMap::from([(String::new(), Array { shape: vec![2], data: vec![0.0; 2] })]);
+        let error = load_weights(&mut param, &weights).unwrap_err().to_string();
+        assert!(error.contains("[2] in the checkpoint and [3] in the model"), "{error}");
+    }
+}

@@ -1,0 +1,64 @@
+//! The command line.
+
+mod evaluate;
+mod model;
+mod train;
+mod translate;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand};
+
+use crate::decode::Search;
+
+/// Trains translation Transformers on an autodiff engine written from scratch.
+#[derive(Debug, Parser)]
+#[command(name = "gradus", version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Train(Box<train::Arguments>),
+    Translate(translate::Arguments),
+    Evaluate(evaluate::Arguments),
+}
+
+/// Runs the program; the exit code says whether it did what was asked.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Translate(arguments) => translate::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            // The chain of causes on one line: file first, reason last.
+            eprintln!("gradus: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The search that the options name.
+fn search(beam: usize, length_penalty: f64) -> Result<Search> {
+    if beam == 0 {
+        bail!("--beam must be at least 1");
+    }
+    if !length_penalty.is_finite() || length_penalty < 0.0 {
+        bail!("--length-penalty must not be negative");
+    }
+    Ok(Search { beam, length_penalty, ..Search::default() })
+}
+
+/// The number of threads to run, where 0 asks for one a core.
+fn thread_count(asked: usize) -> usize {
+    match asked {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => count,
+    }
+}

@@ -1,0 +1,20 @@
+//! Training: from text to a model that translates.
+//!
+//! [`Run`] is a folder and what is in it; [`Trainer`] is the loop; [`step`] computes the gradients of a batch on several
+//! threads with the same result for any number of them.
+
+mod data;
+mod report;
+mod run;
+pub mod step;
+mod stop;
+mod trainer;
+mod validate;
+
+pub use data::{Corpora, Prepared, tokenizers_of};
+pub use report::Reporter;
+pub use run::Run;
+pub use stop::{install_stop_signals, stop_requested};
+pub(crate) use trainer::thousands;
+pub use trainer::{Outcome, Summary, Trainer};
+pub use validate::{Quality, evaluate_pairs, translate};

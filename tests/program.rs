@@ -76,7 +76,10 @@ fn weights(folder: &Path, run: &str) -> std::collections::BTreeMap<String, Array
 fn a_training_that_was_stopped_goes_on_bit_for_bit() {
     let project = small_project();
     let folder = project.path();
-    let whole = run(folder, &["train", "--config", "small.toml", "--out", "whole", "--steps", "400", "--threads", "1"]);
+    let whole = run(
+        folder,
+        &["train", "--config", "small.toml", "--out", "whole", "--steps", "400", "--threads", "1"],
+    );
     assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
     for threads in ["1", "2"] {
         let name = format!("stopped-{threads}");
@@ -117,7 +120,8 @@ fn a_training_that_was_stopped_goes_on_bit_for_bit() {
 fn a_finished_training_translates_and_is_scored() {
     let project = small_project();
     let folder = project.path();
-    let trained = run(folder, &["train", "--config", "small.toml", "--out", "run", "--steps", "10", "--json"]);
+    let trained =
+        run(folder, &["train", "--config", "small.toml", "--out", "run", "--steps", "10", "--json"]);
     assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
     let stdout = String::from_utf8(trained.stdout).unwrap();
     let summary: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
@@ -139,7 +143,8 @@ fn a_finished_training_translates_and_is_scored() {
     assert!(again.contains("run: holds a run already"), "{again}");
     let other = complaint(folder, &["train", "--resume", "run", "--preset", "base"]);
     assert!(other.contains("model.preset is \"tiny\" in this run, not \"base\""), "{other}");
-    fs::write(folder.join("a.txt"), fs::read_to_string(folder.join("a.txt")).unwrap().replace("six", "ten")).unwrap();
+    fs::write(folder.join("a.txt"), fs::read_to_string(folder.join("a.txt")).unwrap().replace("six", "ten"))
+        .unwrap();
     let changed = complaint(folder, &["train", "--resume", "run", "--steps", "20"]);
     assert!(changed.contains("the training text is not the one this run began with"), "{changed}");
 }
@@ -177,12 +182,17 @@ fn bad_settings_and_folders_are_named() {
     let lone = complaint(folder, &["train", "--src", "a.txt"]);
     assert!(lone.contains("--src needs --tgt"), "{lone}");
     // A file where the folder should be stands for every folder that cannot be written.
-    let blocked = complaint(folder, &["train", "--config", "small.toml", "--out", "a.txt/run", "--steps", "1"]);
+    let blocked =
+        complaint(folder, &["train", "--config", "small.toml", "--out", "a.txt/run", "--steps", "1"]);
     assert!(blocked.contains("a.txt/run: cannot make the folder"), "{blocked}");
     let nowhere = complaint(folder, &["translate", "--model", "nowhere"]);
     assert!(nowhere.contains("nowhere: no such folder"), "{nowhere}");
     let heads = folder.join("heads.toml");
-    fs::write(&heads, fs::read_to_string(folder.join("small.toml")).unwrap().replace("heads = 2", "heads = 3")).unwrap();
+    fs::write(
+        &heads,
+        fs::read_to_string(folder.join("small.toml")).unwrap().replace("heads = 2", "heads = 3"),
+    )
+    .unwrap();
     let heads = complaint(folder, &["train", "--config", "heads.toml", "--steps", "1", "--out", "h"]);
     assert!(heads.contains("heads = 3 does not divide d_model = 16"), "{heads}");
 }
@@ -212,5 +222,8 @@ fn damaged_checkpoints_are_told_apart() {
     checkpoint.weights.insert(path.to_owned(), Array { shape: vec![2, 3], data: vec![0.0; 6] });
     checkpoint.save(&folder.join("shape.gradus")).unwrap();
     let shape = complaint(folder, &["translate", "--model", "shape.gradus"]);
-    assert!(shape.contains(path) && shape.contains("[2, 3] in the checkpoint and [16, 16] in the model"), "{shape}");
+    assert!(
+        shape.contains(path) && shape.contains("[2, 3] in the checkpoint and [16, 16] in the model"),
+        "{shape}"
+    );
 }

@@ -6,7 +6,8 @@
 /// need exact zeros write them.
 macro_rules! exp_f32 {
     ($s:ident, $x:ident, $round:expr, $scale:expr) => {{
-        let x = $s.min_f32($s.max($x, $s.splat(-87.33)), $s.splat(88.37));
+        // In this order a NaN stays one: minimum and maximum give their second operand where either is NaN.
+        let x = $s.min_f32($s.splat(88.37), $s.max($s.splat(-87.33), $x));
         let t = $round($s.mul(x, $s.splat(std::f32::consts::LOG2_E)));
         // ln 2 in two parts, the first exact in few bits, so that t·ln 2 loses nothing.
         let r = $s.fma(t, $s.splat(-0.693_359_4), x);

@@ -203,6 +203,22 @@ mod tests {
     }
 
     #[test]
+    fn an_undefined_number_stays_undefined() {
+        let mut y = [0.0f32; 3];
+        exp_all(&[f32::NAN, 1.0, f32::NAN], &mut y);
+        assert!(y[0].is_nan() && y[1] > 2.7 && y[2].is_nan());
+        struct Exp;
+        impl Kernel<f32, f32> for Exp {
+            type Output = f32;
+            #[inline(always)]
+            fn run<S: Simd<f32>>(self, s: S, x: f32) -> f32 {
+                s.sum(s.exp(s.splat(x)))
+            }
+        }
+        assert!(Exp.run(Base, f32::NAN).is_nan());
+    }
+
+    #[test]
     fn tails_of_every_length_count_once() {
         for n in 1..40 {
             let x: Vec<f32> = (1..=n).map(|i| i as f32).collect();

@@ -141,8 +141,11 @@ impl Simd<f32> for Base {
     fn exp(self, x: [f32; 4]) -> [f32; 4] {
         // Adding and taking away 1.5·2²³ rounds to the nearest whole number without a call into the C library.
         let round = |v: [f32; 4]| v.map(|v| (v + 12_582_912.0) - 12_582_912.0);
+        // The same sum holds the whole number in its low bits, from where it goes into the exponent.
         let scale = |p, t| {
-            Self::map(p, t, |p, t| f32::from_bits(p.to_bits().wrapping_add(((t as i32) << 23) as u32)))
+            Self::map(p, t, |p: f32, t: f32| {
+                f32::from_bits(p.to_bits().wrapping_add((t + 12_582_912.0).to_bits() << 23))
+            })
         };
         exp_f32!(self, x, round, scale)
     }

@@ -3,4 +3,5 @@
 pub use {autograd, nn, optim};
 
 pub mod data;
+pub mod decode;
 pub mod metrics;

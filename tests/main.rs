@@ -1,3 +1,4 @@
 //! Claims about the whole.
 
+mod decoding;
 mod metrics_equal_sacrebleu;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
+mod decoding;
 mod fused_equals_explained;
 mod layers_pass_gradcheck;
 mod learning;

@@ -133,7 +133,9 @@ fn a_finished_training_translates_and_is_scored() {
     fs::write(folder.join("in.txt"), "one two.\r\n\nten\n").unwrap();
     let translated = run(folder, &["translate", "--model", "run", "--input", "in.txt"]);
     assert!(translated.status.success(), "{}", String::from_utf8_lossy(&translated.stderr));
-    assert_eq!(String::from_utf8(translated.stdout).unwrap().lines().count(), 3, "a line for each line");
+    let translations = String::from_utf8(translated.stdout).unwrap();
+    assert_eq!(translations.lines().count(), 3, "a line for each line");
+    assert_eq!(translations.lines().nth(1), Some(""), "a blank line for a blank line");
     let scored = run(folder, &["evaluate", "--model", "run", "--src", "a.txt", "--ref", "b.txt", "--json"]);
     let result: serde_json::Value =
         serde_json::from_str(String::from_utf8(scored.stdout).unwrap().lines().last().unwrap()).unwrap();

@@ -7,7 +7,7 @@ mod translate;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use clap::{Parser, Subcommand};
 
 use crate::decode::Search;
@@ -46,13 +46,9 @@ pub fn main() -> ExitCode {
 
 /// The search that the options name.
 fn search(beam: usize, length_penalty: f64) -> Result<Search> {
-    if beam == 0 {
-        bail!("--beam must be at least 1");
-    }
-    if !length_penalty.is_finite() || length_penalty < 0.0 {
-        bail!("--length-penalty must not be negative");
-    }
-    Ok(Search { beam, length_penalty, ..Search::default() })
+    let search = Search { beam, length_penalty, ..Search::default() };
+    search.validate().map_err(|error| anyhow!("search: {error}"))?;
+    Ok(search)
 }
 
 /// The number of threads to run, where 0 asks for one a core.

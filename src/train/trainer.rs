@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use autograd::rng;
-use nn::{Init, Transformer};
+use nn::{Init, Positions, Transformer};
 use optim::Adam;
 use serde::Serialize;
 use serde_json::json;
@@ -339,7 +339,7 @@ impl Trainer {
         let batches = plan_epoch(&data.valid, train.batch_tokens, 0, 0);
         let (sum, tokens) = validation_loss(&self.model, &data.valid, &batches, train.thread_count());
         let pairs = &self.corpora.valid[..train.validate_sentences.min(self.corpora.valid.len())];
-        let quality = self.quality(pairs, &Search { beam: 1, ..Search::default() })?;
+        let quality = self.quality(pairs, &Search::greedy())?;
         Ok((sum / tokens.max(1) as f64, quality.bleu.score, quality))
     }
 

@@ -1,10 +1,10 @@
 //! How well a model translates.
 
 use anyhow::Result;
-use nn::Transformer;
+use nn::{Positions, Transformer};
 
 use crate::data::Pair;
-use crate::data::tokenizer::{EOS, Tokenizer};
+use crate::data::tokenizer::{BOS, EOS, PAD, Tokenizer};
 use crate::decode::{Search, Specials, translate_all};
 use crate::metrics::{Bleu, BleuOptions, Chrf, ChrfOptions, bleu, chrf};
 
@@ -43,7 +43,8 @@ pub fn evaluate_pairs(
     })
 }
 
-/// The best translation of every text.
+/// The best translation of every text; blank for a blank one. Where positions are learned, what goes beyond them is cut
+/// off.
 pub fn translate(
     model: &Transformer,
     (source, target): (&Tokenizer, &Tokenizer),
@@ -52,17 +53,33 @@ pub fn translate(
     threads: usize,
     progress: impl Fn(usize) + Sync,
 ) -> Vec<String> {
-    let sources: Vec<Vec<u32>> = texts
-        .iter()
-        .map(|text| {
-            let mut ids = source.encode(text);
-            ids.push(EOS);
-            ids
-        })
-        .collect();
-    let found = translate_all(model, &sources, Specials::default(), search, 4096, threads, progress);
-    found
-        .iter()
-        .map(|hypotheses| hypotheses.first().map_or_else(String::new, |best| target.decode(&best.tokens)))
-        .collect()
+    let longest = match model.config.positions {
+        Positions::Learned => model.config.max_length,
+        Positions::Sinusoidal => usize::MAX,
+    };
+    let mut sources = Vec::new();
+    let mut places = Vec::new();
+    for (place, text) in texts.iter().enumerate() {
+        let mut ids = source.encode(text);
+        if ids.is_empty() {
+            continue;
+        }
+        ids.truncate(longest - 1);
+        ids.push(EOS);
+        sources.push(ids);
+        places.push(place);
+    }
+    progress(texts.len() - sources.len());
+    let specials = Specials { bos: BOS, eos: EOS, pad: PAD };
+    let found = translate_all(model, &sources, specials, search, BATCH_TOKENS, threads, progress);
+    let mut translations = vec![String::new(); texts.len()];
+    for (place, hypotheses) in places.into_iter().zip(found) {
+        if let Some(best) = hypotheses.first() {
+            translations[place] = target.decode(&best.tokens);
+        }
+    }
+    translations
 }
+
+/// Source tokens that are translated together.
+const BATCH_TOKENS: usize = 1024;

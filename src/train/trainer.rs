@@ -86,6 +86,13 @@ impl Trainer {
         let vocabs = (data.source_tokenizer.vocab_size(), data.target_tokenizer.vocab_size());
         let (architecture, resolved) = config.model.resolve(vocabs.0, vocabs.1, config.tokenizer.joint)?;
         config.model = resolved;
+        if architecture.positions == Positions::Learned && config.data.max_length > architecture.max_length {
+            bail!(
+                "data.max_length = {} is more than the {} positions that the model learns",
+                config.data.max_length,
+                architecture.max_length
+            );
+        }
         let model =
             Transformer::new(&architecture, &mut Init::seeded(rng::derive(config.train.seed, u64::MAX)));
         let adam = new_adam(&config);

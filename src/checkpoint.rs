@@ -73,6 +73,8 @@ pub struct Progress {
     pub pending_tokens: u64,
     /// The best validation score so far, BLEU.
     pub best: Option<f64>,
+    /// The step of the last validation.
+    pub validated_at: Option<u64>,
 }
 
 /// A tensor as it is stored.

@@ -5,14 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::model::LoadedModel;
 use crate::data::corpus::read_lines;
-use crate::decode::Search;
+use crate::decode::{Search, translate};
 use crate::metrics::{BleuOptions, ChrfOptions, Tokenize, bleu, chrf};
-use crate::train::translate;
+use crate::train::SentenceBar;
 
 /// Score translations: of a model, or of a file
 #[derive(Debug, Args)]
@@ -77,17 +76,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let model = LoadedModel::load(model)?;
             let search = super::search(arguments.beam, arguments.length_penalty)?;
             let texts: Vec<&str> = input.iter().map(String::as_str).collect();
-            let bar = ProgressBar::new(texts.len() as u64);
-            if let Ok(style) =
-                ProgressStyle::with_template("{bar:24.cyan/black} {pos}/{len} sentences, {eta} left")
-            {
-                bar.set_style(style);
-            }
+            let bar = SentenceBar::new(texts.len());
             let tokenizers = (&model.source_tokenizer, &model.target_tokenizer);
             let threads = super::thread_count(arguments.threads);
-            let done = |count: usize| bar.inc(count as u64);
-            let translations = translate(&model.transformer, tokenizers, &texts, &search, threads, done);
-            bar.finish_and_clear();
+            let translations =
+                translate(&model.transformer, tokenizers, &texts, &search, threads, |count| bar.done(count));
+            bar.finish();
             translations
         }
         None => input,

@@ -8,8 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::model::LoadedModel;
-use crate::decode::Search;
-use crate::train::translate;
+use crate::decode::{Search, translate};
 
 /// Translate text, line by line, from standard input or a file
 #[derive(Debug, Args)]

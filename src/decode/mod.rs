@@ -24,12 +24,14 @@
 mod batches;
 mod beam;
 mod next_token;
+mod text;
 mod top;
 
 use serde::{Deserialize, Serialize};
 
 pub use batches::translate_all;
 pub use next_token::NextToken;
+pub use text::translate;
 
 use beam::{Beam, Scores};
 use nn::Sentences;

@@ -12,9 +12,9 @@ mod trainer;
 mod validate;
 
 pub use data::{Corpora, Prepared, tokenizers_of};
-pub use report::Reporter;
+pub use report::{Reporter, SentenceBar};
 pub use run::Run;
 pub use stop::{install_stop_signals, stop_requested};
 pub(crate) use trainer::thousands;
-pub use trainer::{Outcome, Summary, Trainer};
-pub use validate::{Quality, evaluate_pairs, translate};
+pub use trainer::{Outcome, Trainer};
+pub use validate::Summary;

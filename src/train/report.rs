@@ -57,3 +57,29 @@ impl Default for Reporter {
         Self::new()
     }
 }
+
+/// A bar that counts translated sentences.
+#[derive(Debug)]
+pub struct SentenceBar {
+    bar: ProgressBar,
+}
+
+impl SentenceBar {
+    /// A bar for `total` sentences.
+    pub fn new(total: usize) -> Self {
+        let bar = ProgressBar::new(total as u64);
+        let style = ProgressStyle::with_template("{bar:24.cyan/black} {pos} of {len} sentences  {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar }
+    }
+
+    /// `count` more are done.
+    pub fn done(&self, count: usize) {
+        self.bar.inc(count as u64);
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

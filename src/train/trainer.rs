@@ -6,43 +6,38 @@ use std::io::Write;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use autograd::rng;
+use autograd::{Parameters, rng};
 use nn::{Init, Positions, Transformer};
 use optim::Adam;
-use serde::Serialize;
 use serde_json::json;
 
 use super::data::{Corpora, Prepared};
 use super::report::Reporter;
 use super::run::Run;
-use super::step::{gradients, validation_loss};
+use super::step::gradients;
 use super::stop::stop_requested;
-use super::validate::{Quality, evaluate_pairs};
+use super::validate::Summary;
 use crate::checkpoint::{
     Array, Checkpoint, Progress, Training, load_moments, load_weights, moments_of, weights_of,
 };
 use crate::config::Config;
-use crate::data::Pair;
 use crate::data::batch::plan_epoch;
-use crate::decode::Search;
-use crate::metrics::BleuOptions;
 
 /// A training in progress.
 #[derive(Debug)]
 pub struct Trainer {
-    config: Config,
-    run: Run,
-    corpora: Corpora,
-    data: Prepared,
-    model: Transformer,
-    adam: Adam,
-    progress: Progress,
+    pub(super) config: Config,
+    pub(super) run: Run,
+    pub(super) corpora: Corpora,
+    pub(super) data: Prepared,
+    pub(super) model: Transformer,
+    pub(super) adam: Adam,
+    pub(super) progress: Progress,
     /// The batches of the current pass over the text.
-    plan: Vec<Vec<usize>>,
-    metrics: Vec<String>,
-    recent: Vec<BTreeMap<String, Array>>,
-    validated_at: Option<u64>,
-    reporter: Reporter,
+    pub(super) plan: Vec<Vec<usize>>,
+    pub(super) metrics: Vec<String>,
+    pub(super) recent: Vec<BTreeMap<String, Array>>,
+    pub(super) reporter: Reporter,
 }
 
 /// How a call of [`Trainer::train`] ended.
@@ -52,29 +47,6 @@ pub enum Outcome {
     Finished(Box<Summary>),
     /// By a signal; everything is saved.
     Stopped,
-}
-
-/// What a finished training has to show.
-#[derive(Clone, Debug, Serialize)]
-pub struct Summary {
-    /// BLEU on the test text, where there is one.
-    pub test_bleu: Option<f64>,
-    /// BLEU on the built-in corpus's sentences with noun-adjective pairs that never meet in training.
-    pub unseen_pair_bleu: Option<f64>,
-    /// BLEU of greedy translations of the validation text.
-    pub valid_bleu: f64,
-    /// Steps taken.
-    pub steps: u64,
-    /// Passes over the training text that are complete.
-    pub epochs: u64,
-    /// Seconds of training, validation included.
-    pub seconds: f64,
-    /// Target tokens trained on a second, validation not counted.
-    pub tokens_per_second: f64,
-    /// Entries of all parameters.
-    pub parameters: usize,
-    /// The run's folder.
-    pub run: String,
 }
 
 impl Trainer {
@@ -113,7 +85,6 @@ impl Trainer {
             plan: Vec::new(),
             metrics: Vec::new(),
             recent: Vec::new(),
-            validated_at: None,
             reporter: Reporter::new(),
         })
     }
@@ -189,7 +160,7 @@ impl Trainer {
                 return Ok(Outcome::Stopped);
             }
         }
-        if self.validated_at != Some(self.progress.step) {
+        if self.progress.validated_at != Some(self.progress.step) {
             self.validate()?;
         }
         self.save()?;
@@ -205,7 +176,7 @@ impl Trainer {
         let model = format!(
             "model {}: {} parameters, {}+{} layers, d_model {}, ffn {}, {} heads, vocabulary {}; {threads} thread{}",
             self.config.model.preset,
-            thousands(autograd::Parameters::<f32>::parameter_count(&self.model)),
+            thousands(self.model.parameter_count()),
             c.encoder_layers,
             c.decoder_layers,
             c.d_model,
@@ -297,121 +268,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Loss and greedy BLEU on the validation text, and three translations to look at.
-    fn validate(&mut self) -> Result<()> {
-        let start = Instant::now();
-        let (loss, bleu, quality) = self.validation_scores()?;
-        let (step, epoch) = (self.progress.step, self.progress.epoch);
-        let best = self.progress.best.is_none_or(|best| bleu > best);
-        self.reporter.line(&format!(
-            "step {step}, epoch {}: validation loss {loss:.3}, perplexity {:.2}, BLEU {bleu:.2}{}",
-            epoch + u64::from(self.progress.batch > 0),
-            loss.exp(),
-            if best { ", the best so far" } else { "" },
-        ));
-        let mut samples = Vec::new();
-        let count = quality.translations.len();
-        for i in [0, count / 3, 2 * count / 3].into_iter().filter(|&i| i < count) {
-            let (pair, translation) = (&self.corpora.valid[i], &quality.translations[i]);
-            let lines = [("source", &pair.source), ("model", translation), ("reference", &pair.target)];
-            for (who, text) in lines {
-                self.reporter.line(&format!("    {who:<10}{text}"));
-            }
-            samples.push(json!({ "source": pair.source, "model": translation, "reference": pair.target }));
-        }
-        if best {
-            self.progress.best = Some(bleu);
-            self.weights_only().save(&self.run.best())?;
-        }
-        if self.config.train.average > 1 {
-            self.recent.push(weights_of(&self.model));
-            let excess = self.recent.len().saturating_sub(self.config.train.average);
-            self.recent.drain(..excess);
-        }
-        self.validated_at = Some(step);
-        self.progress.seconds += start.elapsed().as_secs_f64();
-        self.record(&json!({
-            "kind": "valid",
-            "step": step,
-            "epoch": epoch,
-            "loss": loss,
-            "bleu": bleu,
-            "seconds": (self.progress.seconds * 10.0).round() / 10.0,
-            "samples": samples,
-        }))
-    }
-
-    fn validation_scores(&self) -> Result<(f64, f64, Quality)> {
-        let (train, data) = (&self.config.train, &self.data);
-        let batches = plan_epoch(&data.valid, train.batch_tokens, 0, 0);
-        let (sum, tokens) = validation_loss(&self.model, &data.valid, &batches, train.thread_count());
-        let pairs = &self.corpora.valid[..train.validate_sentences.min(self.corpora.valid.len())];
-        let quality = self.quality(pairs, &Search::greedy())?;
-        Ok((sum / tokens.max(1) as f64, quality.bleu.score, quality))
-    }
-
-    fn quality(&self, pairs: &[Pair], search: &Search) -> Result<Quality> {
-        let tokenizers = (&self.data.source_tokenizer, &self.data.target_tokenizer);
-        // Lower-cased output can only be compared with lower-cased references.
-        let options = BleuOptions { lowercase: self.config.tokenizer.lowercase, ..BleuOptions::default() };
-        evaluate_pairs(
-            &self.model,
-            tokenizers,
-            pairs,
-            search,
-            &options,
-            self.config.train.thread_count(),
-            |_| (),
-        )
-    }
-
-    /// Chooses the finished model: the mean of the last validations' weights, or the best single one; and tests it.
-    fn conclude(&mut self) -> Result<Summary> {
-        let best = Checkpoint::load(&self.run.best())?;
-        let mut valid_bleu = self.progress.best.unwrap_or_default();
-        if self.recent.len() > 1 {
-            load_weights(&mut self.model, &mean_weights(&self.recent))?;
-            let (loss, bleu, _) = self.validation_scores()?;
-            let count = self.recent.len();
-            self.reporter.line(&format!(
-                "mean of the last {count} validations' weights: validation loss {loss:.3}, BLEU {bleu:.2}"
-            ));
-            if bleu >= valid_bleu {
-                valid_bleu = bleu;
-            } else {
-                self.reporter.line(&format!("the best single one, with BLEU {valid_bleu:.2}, is kept"));
-                load_weights(&mut self.model, &best.weights)?;
-            }
-        } else {
-            load_weights(&mut self.model, &best.weights)?;
-        }
-        self.weights_only().save(&self.run.model())?;
-        let search = Search::default();
-        let score = |pairs: &[Pair]| -> Result<Option<f64>> {
-            if pairs.is_empty() {
-                return Ok(None);
-            }
-            Ok(Some(self.quality(pairs, &search)?.bleu.score))
-        };
-        let progress = &self.progress;
-        let summary = Summary {
-            test_bleu: score(&self.corpora.test)?,
-            unseen_pair_bleu: score(&self.corpora.unseen)?,
-            valid_bleu,
-            steps: progress.step,
-            epochs: progress.epoch,
-            seconds: progress.seconds,
-            tokens_per_second: progress.target_tokens as f64 / progress.step_seconds,
-            parameters: autograd::Parameters::<f32>::parameter_count(&self.model),
-            run: self.run.folder().display().to_string(),
-        };
-        let mut record = serde_json::to_value(&summary).context("the summary cannot be written as JSON")?;
-        record["kind"] = json!("end");
-        self.record(&record)?;
-        Ok(summary)
-    }
-
-    fn record(&mut self, record: &serde_json::Value) -> Result<()> {
+    pub(super) fn record(&mut self, record: &serde_json::Value) -> Result<()> {
         let path = self.run.metrics();
         let line = record.to_string();
         let append = || -> std::io::Result<()> {
@@ -436,7 +293,7 @@ impl Trainer {
         Checkpoint { training: Some(training), ..checkpoint }.save(&self.run.last())
     }
 
-    fn weights_only(&self) -> Checkpoint {
+    pub(super) fn weights_only(&self) -> Checkpoint {
         let json = |tokenizer: &crate::data::tokenizer::Tokenizer| tokenizer.to_json().unwrap_or_default();
         Checkpoint {
             config: self.config.to_toml().unwrap_or_default(),
@@ -457,18 +314,6 @@ fn new_adam(config: &Config) -> Adam {
         decay: train.decay,
         ..Adam::default()
     }
-}
-
-/// The mean of several sets of weights.
-fn mean_weights(sets: &[BTreeMap<String, Array>]) -> BTreeMap<String, Array> {
-    let mut mean = sets[0].clone();
-    for (path, array) in &mut mean {
-        for (i, entry) in array.data.iter_mut().enumerate() {
-            let sum: f64 = sets.iter().map(|set| f64::from(set[path].data[i])).sum();
-            *entry = (sum / sets.len() as f64) as f32;
-        }
-    }
-    mean
 }
 
 /// `1234567` as `1,234,567`.

@@ -23,6 +23,7 @@ pub(crate) fn tiny() -> TransformerConfig {
         encoder_layers: 2,
         decoder_layers: 2,
         activation: Activation::Gelu,
+        norm_epsilon: 0.1,
         max_length: 16,
         dropout: Dropouts { residual: 0.1, attention: 0.2, activation: 0.1, embedding: 0.1 },
         ..Preset::Tiny.config(VOCAB, VOCAB)
@@ -34,7 +35,7 @@ pub(crate) fn shake<T: Float>(model: &mut impl Parameters<T>) {
     let mut stream = Stream::new(77);
     model.for_each_mut(|_, param| {
         for x in param.value_mut().make_mut() {
-            *x += T::of(0.6 * (stream.uniform() - 0.5));
+            *x += T::of(0.3 * (stream.uniform() - 0.5));
         }
     });
 }

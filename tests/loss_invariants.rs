@@ -8,29 +8,37 @@ use crate::common::{Batch, Pair, gradient_distance, random_pairs, shake, tiny};
 /// Sums are taken in another order, or with zeros between: a few roundings of 1e-16.
 const TOLERANCE: f64 = 1e-12;
 
-/// The loss of a fresh model of this configuration on random words, relative to `ln V`.
-fn initial(config: &TransformerConfig) -> f64 {
-    let batch = Batch::new(&random_pairs(&[(7, 8), (5, 6), (9, 9)], config.target_vocab, 1));
+/// How much the first loss may differ from that of guessing.
+const SURPRISE: f64 = 0.1;
+
+/// The loss of a fresh model on random words, relative to `ln V`.
+fn first_loss(config: &TransformerConfig) -> f64 {
+    // A hundred words: their mean is within a tenth of a nat of that of all words.
+    let batch = Batch::new(&random_pairs(&[(7, 12); 8], config.target_vocab, 1));
     let model = Transformer::<f32>::new(config, &mut Init::seeded(1));
-    let loss = batch.loss(&model, &Tape::eval(), batch.mean_weight()).value().item();
+    let loss = batch.loss(&model, &Tape::infer(), batch.mean_weight()).value().item();
     f64::from(loss) / (config.target_vocab as f64).ln()
 }
 
 #[test]
 fn a_fresh_model_is_about_as_uncertain_as_a_guess() {
-    for (preset, vocab) in [
-        (Preset::Tiny, 500),
-        (Preset::Small, 500),
-        (Preset::Base, 500),
-        (Preset::Tiny, 10_000),
-        (Preset::Small, 8_000),
-        (Preset::Base, 16_000),
-    ] {
+    // Logits of unit variance cost half a nat more than equal ones. With tied tables a word's own vector, which the
+    // residual path carries to the output, raises its own score as well; a wide model with pre-norm layers and few
+    // words feels that beyond these bounds (1.2 ln V at D 256 and V 500), and is not among these.
+    let small_vocabulary = (Preset::Tiny, 500);
+    let known = [(Preset::Tiny, 10_000), (Preset::Small, 8_000), (Preset::Base, 16_000)];
+    for (preset, vocab) in [small_vocabulary].into_iter().chain(known) {
         for norm in [NormPlacement::Pre, NormPlacement::Post] {
             for tied in [Tied::None, Tied::Target, Tied::All] {
+                if preset == Preset::Base && tied != Tied::All {
+                    // Sixty million numbers each; nothing but the size sets it apart from the small model.
+                    continue;
+                }
                 let config = TransformerConfig { norm, tied, ..preset.config(vocab, vocab) };
-                let ratio = initial(&config);
-                println!("{preset}, V = {vocab}, {norm:?}, tied {tied:?}: {ratio:.3} of ln V");
+                let ratio = first_loss(&config);
+                println!("{preset:<5}  V {vocab:>6}  {norm:?}  tied {tied:?}: {ratio:.3} ln V");
+                let close = (1.0 - SURPRISE..1.0 + SURPRISE).contains(&ratio);
+                assert!(close, "{preset}, V = {vocab}, {norm:?}, tied {tied:?}: {ratio:.3} ln V");
             }
         }
     }

@@ -109,7 +109,8 @@ impl Trainer {
     /// Chooses the finished model: the mean of the last validations' weights, or the best single one; and tests it.
     pub(super) fn conclude(&mut self) -> Result<Summary> {
         let best = Checkpoint::load(&self.run.best())?;
-        let mut valid_bleu = self.progress.best.unwrap_or_default();
+        load_weights(&mut self.model, &best.weights)?;
+        let (best_loss, mut valid_bleu, _) = self.validation_scores();
         if self.recent.len() > 1 {
             load_weights(&mut self.model, &mean_weights(&self.recent))?;
             let (loss, bleu, _) = self.validation_scores();
@@ -117,14 +118,13 @@ impl Trainer {
             self.reporter.line(&format!(
                 "mean of the last {count} validations' weights: validation loss {loss:.3}, BLEU {bleu:.2}"
             ));
-            if bleu >= valid_bleu {
+            // By the loss of all validation text, which says more than the BLEU of a few hundred sentences.
+            if loss < best_loss {
                 valid_bleu = bleu;
             } else {
-                self.reporter.line(&format!("the best single one, with BLEU {valid_bleu:.2}, is kept"));
+                self.reporter.line(&format!("the best single one, with loss {best_loss:.3}, is kept"));
                 load_weights(&mut self.model, &best.weights)?;
             }
-        } else {
-            load_weights(&mut self.model, &best.weights)?;
         }
         self.weights_only().save(&self.run.model())?;
         let search = Search::default();

@@ -135,6 +135,10 @@ impl<T: Float> DecoderCache<T> {
     }
 }
 
+/// γ of the last norm at first. Logits of full size would make a fresh model surer than a guess, most of all of the word
+/// it has just seen, whose own vector the residual path carries to a tied output.
+const LAST_GAIN: f64 = 0.5;
+
 /// A stack of decoder layers.
 #[derive(Clone, Debug)]
 pub struct Decoder<T: Float = f32> {
@@ -149,11 +153,14 @@ parameters!(Decoder { layers, norm });
 impl<T: Float> Decoder<T> {
     /// The decoder of this model.
     pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
-        Self {
-            layers: (0..config.decoder_layers).map(|_| DecoderLayer::new(config, init)).collect(),
-            norm: (config.norm == NormPlacement::Pre)
-                .then(|| LayerNorm::new(config.d_model, config.norm_epsilon, init)),
+        let mut layers: Vec<_> =
+            (0..config.decoder_layers).map(|_| DecoderLayer::new(config, init)).collect();
+        let norm = || LayerNorm::new(config.d_model, config.norm_epsilon, init).with_gain(LAST_GAIN);
+        let norm = (config.norm == NormPlacement::Pre).then(norm);
+        if let (None, Some(last)) = (&norm, layers.last_mut()) {
+            last.feed_forward_norm = last.feed_forward_norm.clone().with_gain(LAST_GAIN);
         }
+        Self { layers, norm }
     }
 
     /// `x [B, T, D]` over `memory [B, S, D]`: `[B, T, D]`. `mask` is for target positions among each other,

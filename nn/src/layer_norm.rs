@@ -23,6 +23,13 @@ impl<T: Float> LayerNorm<T> {
         Self { gamma: init.constant(width, 1.0), beta: init.constant(width, 0.0), epsilon }
     }
 
+    /// The same with γ at `gain` at first.
+    #[must_use]
+    pub fn with_gain(mut self, gain: f64) -> Self {
+        self.gamma.value_mut().make_mut().fill(T::of(gain));
+        self
+    }
+
     /// Normalises every row.
     #[track_caller]
     pub fn forward<'t>(&self, x: Var<'t, T>) -> Var<'t, T> {

@@ -36,7 +36,7 @@ impl<T: Float> Lively<T> {
     /// Sharper than the scores of weights not yet trained, and the end likelier.
     fn enliven(mut scores: Tensor<T>) -> Tensor<T> {
         for row in scores.make_mut().chunks_exact_mut(40) {
-            row.iter_mut().for_each(|score| *score *= T::of(3.0));
+            row.iter_mut().for_each(|score| *score *= T::of(6.0));
             row[SPECIALS.eos as usize] += T::of(1.0);
         }
         scores

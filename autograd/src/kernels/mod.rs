@@ -1,6 +1,6 @@
 //! The loops under the ops, and the only place that knows where data lies.
 //!
-//! `cpu` holds them as functions over slices, generic over [`Float`](crate::Float). Ops call them and know nothing of
+//! `cpu` holds them as functions over slices, generic over [`Float`]. Ops call them and know nothing of
 //! vector units or devices.
 
 #![allow(

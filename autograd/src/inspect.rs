@@ -132,3 +132,38 @@ impl<T: Float> Tape<T> {
         self.nodes().into_iter().map(|node| (name(&node), node)).map(|(name, node)| (node, name)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Param, Tape, Tensor};
+
+    #[test]
+    fn tables_and_graphs_show_ops_rules_labels_and_paths() {
+        struct Model<T: crate::Float> {
+            weight: Param<T>,
+        }
+        crate::parameters!(Model { weight });
+        let model = Model { weight: Param::new(Tensor::<f64>::full([2, 3], 0.5)) };
+        let tape = Tape::eval();
+        let x = tape.constant(Tensor::full([4, 3], 1.0));
+        let _ = x.linear(tape.param(&model.weight), None).label("a \"hidden\" layer");
+        let table = tape.table(&model);
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(lines[1].contains("param") && lines[1].ends_with("weight"), "{table}");
+        assert!(lines[2].contains("#0 #1") && lines[2].contains("dW += dyᵀ·x"), "{table}");
+        let dot = tape.dot(&model);
+        assert!(
+            dot.contains("n1 -> n2 [label=\"[2, 3]\"]") && dot.contains("a \\\"hidden\\\" layer"),
+            "{dot}"
+        );
+    }
+
+    #[test]
+    fn the_first_undefined_value_is_found_where_it_arose() {
+        let tape = Tape::<f64>::eval();
+        let x = tape.input(Tensor::new([2], vec![1.0, f64::MAX]));
+        let _ = (x.scale(0.5) * x.scale(4.0)).sum();
+        let node = tape.first_non_finite().unwrap();
+        assert_eq!((node.op, node.id.index()), ("scale", 2));
+    }
+}

@@ -3,6 +3,7 @@
 use autograd::{Float, Var, parameters};
 
 use crate::config::{Activation, TransformerConfig};
+use crate::dropout::Dropout;
 use crate::init::Init;
 use crate::linear::Linear;
 
@@ -15,8 +16,8 @@ pub struct FeedForward<T: Float = f32> {
     pub linear2: Linear<T>,
     /// What stands between them.
     pub activation: Activation,
-    /// The share of the inner layer that is dropped.
-    pub dropout: f64,
+    /// Of the inner layer.
+    pub dropout: Dropout,
 }
 
 parameters!(FeedForward { linear1, linear2 });
@@ -28,7 +29,7 @@ impl<T: Float> FeedForward<T> {
             linear1: Linear::new(config.d_model, config.ffn, init),
             linear2: Linear::new(config.ffn, config.d_model, init),
             activation: config.activation,
-            dropout: config.dropout.activation,
+            dropout: Dropout { p: config.dropout.activation },
         }
     }
 
@@ -41,6 +42,6 @@ impl<T: Float> FeedForward<T> {
             Activation::Gelu => inner.gelu(),
             Activation::Silu => inner.silu(),
         };
-        self.linear2.forward(inner.dropout(self.dropout)) // [.., D]
+        self.linear2.forward(self.dropout.forward(inner)) // [.., D]
     }
 }

@@ -19,6 +19,7 @@
 mod attention;
 mod config;
 mod decoder;
+mod dropout;
 mod embedding;
 mod encoder;
 mod feed_forward;
@@ -36,6 +37,7 @@ pub use config::{
     Activation, Dropouts, InitScheme, NormPlacement, Positions, Preset, Tied, TransformerConfig,
 };
 pub use decoder::{Decoder, DecoderCache, DecoderLayer, LayerCache};
+pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use encoder::{Encoder, EncoderLayer};
 pub use feed_forward::FeedForward;

@@ -3,6 +3,7 @@
 use autograd::{Float, Var};
 
 use crate::config::{NormPlacement, TransformerConfig};
+use crate::dropout::Dropout;
 use crate::layer_norm::LayerNorm;
 
 /// How a sub-layer `f` is wrapped: `x + dropout(f(norm(x)))` or `norm(x + dropout(f(x)))`.
@@ -10,14 +11,14 @@ use crate::layer_norm::LayerNorm;
 pub struct Residual {
     /// Where the normalisation stands.
     pub placement: NormPlacement,
-    /// The share of `f`'s output that is dropped.
-    pub dropout: f64,
+    /// Of `f`'s output.
+    pub dropout: Dropout,
 }
 
 impl Residual {
     /// The wrapping of this model.
     pub fn new(config: &TransformerConfig) -> Self {
-        Self { placement: config.norm, dropout: config.dropout.residual }
+        Self { placement: config.norm, dropout: Dropout { p: config.dropout.residual } }
     }
 
     /// Runs `f` with its way around.
@@ -29,8 +30,8 @@ impl Residual {
         f: impl FnOnce(Var<'t, T>) -> Var<'t, T>,
     ) -> Var<'t, T> {
         match self.placement {
-            NormPlacement::Pre => x + f(norm.forward(x)).dropout(self.dropout),
-            NormPlacement::Post => norm.forward(x + f(x).dropout(self.dropout)),
+            NormPlacement::Pre => x + self.dropout.forward(f(norm.forward(x))),
+            NormPlacement::Post => norm.forward(x + self.dropout.forward(f(x))),
         }
     }
 }

@@ -73,6 +73,7 @@ impl<T: Float> Drop for Buffer<T> {
 pub fn trim() {
     f32::pool().lock().clear();
     f64::pool().lock().clear();
+    crate::Dual::pool().lock().clear();
 }
 
 /// The free lists of one number type, one per size class.

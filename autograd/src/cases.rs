@@ -1,8 +1,8 @@
 //! The one list that every op test walks: each op brings its cases, written once for every number type.
 
-use crate::Tensor;
 use crate::rng::Stream;
 use crate::tape::{Tape, Var};
+use crate::{Dual, Tensor};
 
 /// An op at work on small random inputs.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,8 @@ pub struct Case {
     pub f32: Build<f32>,
     /// The computation in `f64`.
     pub f64: Build<f64>,
+    /// The computation in [`Dual`] numbers, which gives derivatives in a direction along with the values.
+    pub dual: Build<Dual>,
     /// For a fused op, the same computation made of small visible ops.
     pub explained: Option<Build<f64>>,
 }
@@ -50,6 +52,7 @@ macro_rules! cases {
                 shapes: &[$(&[$($dim),*]),*],
                 f32: build::<f32>,
                 f64: build::<f64>,
+                dual: build::<$crate::Dual>,
                 explained: cases!(@explained $name, $tape, [$($x),*] $(, $explained)?),
             }
         }),*];

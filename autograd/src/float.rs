@@ -1,4 +1,4 @@
-//! The numbers a tape can carry: `f32` to train, `f64` to prove gradients.
+//! The numbers a tape can carry: `f32` to train, `f64` to prove gradients, [`Dual`](crate::Dual) to follow a direction.
 
 use std::fmt::{Debug, Display, LowerExp};
 use std::iter::Sum;
@@ -33,19 +33,25 @@ pub trait Float:
     + DivAssign
     + 'static
 {
+    /// What long sums are taken in: `f64`, or where that would lose a derivative, the type itself.
+    type Wide: Float;
     /// 0
     const ZERO: Self;
     /// 1
     const ONE: Self;
     /// −∞, the score of a key that must not be attended to.
     const NEG_INFINITY: Self;
-    /// The name users know: `f32`, `f64`.
+    /// The name users know: `f32`, `f64`, `dual`.
     const NAME: &'static str;
 
-    /// The nearest number to `x`.
+    /// The nearest number to `x`: a constant, which does not move with anything.
     fn of(x: f64) -> Self;
-    /// The value as `f64`.
+    /// The value as `f64`. For reports: what goes on to be computed with is [`widen`](Self::widen)ed instead.
     fn to_f64(self) -> f64;
+    /// The number in the type of long sums.
+    fn widen(self) -> Self::Wide;
+    /// The nearest number to a long sum.
+    fn narrow(wide: Self::Wide) -> Self;
     /// `e^self`
     fn exp(self) -> Self;
     /// The natural logarithm.
@@ -73,6 +79,7 @@ pub trait Float:
 macro_rules! float {
     ($t:ident, $simd:path) => {
         impl Float for $t {
+            type Wide = f64;
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const NEG_INFINITY: Self = <$t>::NEG_INFINITY;
@@ -84,6 +91,14 @@ macro_rules! float {
             #[inline(always)]
             fn to_f64(self) -> f64 {
                 f64::from(self)
+            }
+            #[inline(always)]
+            fn widen(self) -> f64 {
+                f64::from(self)
+            }
+            #[inline(always)]
+            fn narrow(wide: f64) -> Self {
+                wide as $t
             }
             #[inline(always)]
             fn exp(self) -> Self {

@@ -64,7 +64,11 @@ impl<T: Float> Gradients<T> {
 
     /// The Euclidean norm of all parameter gradients together, summed in `f64`.
     pub fn norm(&self) -> f64 {
-        self.params.values().map(|grad| elementwise::sum_of_squares(grad.as_slice())).sum::<f64>().sqrt()
+        self.params
+            .values()
+            .map(|grad| elementwise::sum_of_squares(grad.as_slice()).to_f64())
+            .sum::<f64>()
+            .sqrt()
     }
 
     /// Scales all gradients down so that their norm is at most `limit`; gives the norm they had (Pascanu et al., "On

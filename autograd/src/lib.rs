@@ -20,6 +20,7 @@ pub mod kernels;
 pub mod cases;
 mod backward;
 pub mod buffer;
+mod dual;
 mod float;
 mod gradcheck;
 mod gradients;
@@ -35,6 +36,7 @@ mod tape;
 mod tensor;
 
 pub use backward::{Step, Steps};
+pub use dual::Dual;
 pub use float::Float;
 pub use gradcheck::{GradCheck, Mismatch, Report, gradcheck, gradcheck_model};
 pub use gradients::Gradients;

@@ -37,7 +37,7 @@ impl<T: Float> Op<T, 1> for CrossEntropy {
         let (smoothing, ignore) = (T::of(self.smoothing), self.ignore.unwrap_or(NOTHING));
         let (targets, n) = (self.targets.as_slice(), x.shape().last());
         let total = cross_entropy(x.as_slice(), targets, ignore, smoothing, lse.make_mut(), n);
-        (Tensor::scalar(T::of(self.weight * total)), lse)
+        (Tensor::scalar(T::narrow(T::Wide::of(self.weight) * total)), lse)
     }
 
     fn backward(&self, lse: &Tensor<T>, cx: Backward<'_, T, 1>) {

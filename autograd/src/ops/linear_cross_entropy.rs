@@ -54,7 +54,7 @@ impl<T: Float> Op<T, 2> for LinearCrossEntropy {
         }
         let mut logits = Buffer::<T>::stale(BLOCK.min(x.shape().rows()) * v);
         let mut lse = [T::ZERO; BLOCK];
-        let mut total = 0.0;
+        let mut total = T::Wide::ZERO;
         for (i, labels) in self.targets.as_slice().chunks(BLOCK).enumerate() {
             let (rows, start) = (labels.len(), i * BLOCK * d);
             let x = Matrix::rows(&x.as_slice()[start..start + rows * d], d);
@@ -71,7 +71,7 @@ impl<T: Float> Op<T, 2> for LinearCrossEntropy {
                 total += cross_entropy(logits, labels, ignore, smoothing, &mut lse[..rows], v);
             }
         }
-        (Tensor::scalar(T::of(self.weight * total)), self.gradients.then_some([dx, dw]))
+        (Tensor::scalar(T::narrow(T::Wide::of(self.weight) * total)), self.gradients.then_some([dx, dw]))
     }
 
     fn backward(&self, saved: &Self::Saved, cx: Backward<'_, T, 2>) {

@@ -6,7 +6,7 @@ use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Tensor};
 
-/// `y = Σ x / n`, a scalar. Summed in `f64`, whatever the number type.
+/// `y = Σ x / n`, a scalar. Summed in the [`Wide`](Float::Wide) type.
 #[derive(Debug)]
 pub struct Mean;
 
@@ -16,7 +16,7 @@ impl<T: Float> Op<T, 1> for Mean {
     const RULE: &'static str = "dx += dy / n, to every entry";
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
-        (Tensor::scalar(T::of(elementwise::sum(x.as_slice()) / x.len() as f64)), ())
+        (Tensor::scalar(T::narrow(elementwise::sum(x.as_slice()) / T::Wide::of(x.len() as f64))), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {

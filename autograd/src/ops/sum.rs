@@ -5,7 +5,7 @@ use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Tensor};
 
-/// `y = Σ x`, a scalar. Summed in `f64`, whatever the number type.
+/// `y = Σ x`, a scalar. Summed in the [`Wide`](Float::Wide) type.
 #[derive(Debug)]
 pub struct Sum;
 
@@ -15,7 +15,7 @@ impl<T: Float> Op<T, 1> for Sum {
     const RULE: &'static str = "dx += dy, to every entry";
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
-        (Tensor::scalar(T::of(elementwise::sum(x.as_slice()))), ())
+        (Tensor::scalar(T::narrow(elementwise::sum(x.as_slice()))), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {

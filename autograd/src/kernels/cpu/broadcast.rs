@@ -90,8 +90,8 @@ pub fn reduce_broadcast<T: Float>(
         match rows.stretched {
             [false, false] => elementwise::mul_backward(dy, &factor[j..j + n], &mut dx[i..i + n], true),
             [false, true] => elementwise::scale(dy, factor[j], &mut dx[i..i + n], true),
-            [true, false] => dx[i] += T::of(elementwise::dot(dy, &factor[j..j + n])),
-            [true, true] => dx[i] += T::of(elementwise::sum(dy)) * factor[j],
+            [true, false] => dx[i] += T::narrow(elementwise::dot(dy, &factor[j..j + n])),
+            [true, true] => dx[i] += T::narrow(elementwise::sum(dy)) * factor[j],
         }
     }
 }

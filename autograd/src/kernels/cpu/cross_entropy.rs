@@ -13,14 +13,14 @@ const BLOCK: usize = 512;
 
 /// The cost of a row from `ln Σ exp z`, the target's `z` and `Σ z`.
 #[inline(always)]
-fn cost<T: Float>(log_sum: f64, at_target: T, sum: f64, smoothing: T, n: usize) -> f64 {
-    let hit = log_sum - at_target.to_f64();
+fn cost<T: Float>(log_sum: T::Wide, at_target: T, sum: T::Wide, smoothing: T, n: usize) -> T::Wide {
+    let hit = log_sum - at_target.widen();
     if smoothing == T::ZERO {
         // A logit of −∞ is a class that is ruled out, and only smoothing asks for its probability.
         return hit;
     }
-    let smoothing = smoothing.to_f64();
-    (1.0 - smoothing) * hit + smoothing * (log_sum - sum / n as f64)
+    let smoothing = smoothing.widen();
+    (T::Wide::ONE - smoothing) * hit + smoothing * (log_sum - sum / T::Wide::of(n as f64))
 }
 
 #[track_caller]
@@ -33,16 +33,16 @@ simd! {
     /// Leaves `log Σ exp x` of every row in `lse` for the gradient, and 0 for ignored rows.
     pub fn cross_entropy<T>(
         s, x: &[T], targets: &[u32], ignore: u32, smoothing: T, lse: &mut [T], n: usize
-    ) -> f64 {
+    ) -> T::Wide {
         check_sizes(x.len(), targets.len(), n);
         assert_eq!(targets.len(), lse.len(), "cross entropy: one log-sum for each row");
-        let mut total = 0.0;
+        let mut total = T::Wide::ZERO;
         for ((x, &target), lse) in x.chunks_exact(n).zip(targets).zip(lse) {
             if target == ignore {
                 *lse = T::ZERO;
                 continue;
             }
-            let (mut max, mut exps, mut sum) = (T::NEG_INFINITY, T::ZERO, 0.0);
+            let (mut max, mut exps, mut sum) = (T::NEG_INFINITY, T::ZERO, T::Wide::ZERO);
             for x in x.chunks(BLOCK) {
                 let top = largest(s, x);
                 if top > max {
@@ -59,11 +59,12 @@ simd! {
                     block_sum = s.add(block_sum, s.sub(s.load(x, max), shift));
                 }
                 exps += s.sum(block_exps);
-                sum += s.sum(block_sum).to_f64() + x.len() as f64 * max.to_f64();
+                sum += s.sum(block_sum).widen() + T::Wide::of(x.len() as f64) * max.widen();
             }
-            let log_sum = exps.to_f64().ln();
-            *lse = T::of(max.to_f64() + log_sum);
-            total += cost(log_sum, x[target as usize] - max, sum - n as f64 * max.to_f64(), smoothing, n);
+            let log_sum = exps.widen().ln();
+            *lse = T::narrow(max.widen() + log_sum);
+            let sum = sum - T::Wide::of(n as f64) * max.widen();
+            total += cost(log_sum, x[target as usize] - max, sum, smoothing, n);
         }
         total
     }
@@ -98,10 +99,10 @@ simd! {
     /// writes without `keep`.
     pub fn cross_entropy_in_place<T>(
         s, x: &mut [T], targets: &[u32], ignore: u32, smoothing: T, scale: T, n: usize
-    ) -> f64 {
+    ) -> T::Wide {
         check_sizes(x.len(), targets.len(), n);
         let uniform = s.splat(-scale * smoothing / T::of(n as f64));
-        let mut total = 0.0;
+        let mut total = T::Wide::ZERO;
         for (x, &target) in x.chunks_exact_mut(n).zip(targets) {
             if target == ignore {
                 x.fill(T::ZERO);
@@ -118,7 +119,7 @@ simd! {
                 s.store(e, x);
             }
             let exps = s.sum(exps);
-            total += cost(exps.to_f64().ln(), at_target, s.sum(sum).to_f64(), smoothing, n);
+            total += cost(exps.widen().ln(), at_target, s.sum(sum).widen(), smoothing, n);
             let factor = s.splat(scale / exps);
             for x in x.chunks_mut(S::LANES) {
                 s.store(s.fma(s.load(x, T::ZERO), factor, uniform), x);
@@ -177,7 +178,7 @@ mod tests {
         let (total, all, gradient) = reference(&widen(&x), &targets, smoothing, 0.125, n);
         let mut lse = unread::<T>(ROWS);
         let got = cross_entropy(&x, &targets, IGNORE, eps, &mut lse, n);
-        assert_close(&[T::of(got)], &[total], 64.0);
+        assert_close(&[T::narrow(got)], &[total], 64.0);
         assert_close(&lse, &all, 64.0);
         let dx = both_ways(x.len(), |dx, keep| {
             cross_entropy_backward(&x, &targets, IGNORE, eps, &lse, scale, dx, n, keep);
@@ -185,7 +186,7 @@ mod tests {
         assert_close(&dx, &gradient, 32.0);
         let mut in_place = x.clone();
         let both = cross_entropy_in_place(&mut in_place, &targets, IGNORE, eps, scale, n);
-        assert_close(&[T::of(both)], &[total], 64.0);
+        assert_close(&[T::narrow(both)], &[total], 64.0);
         assert_close(&in_place, &gradient, 32.0);
         assert!(in_place[2 * n..3 * n].iter().chain(&dx[2 * n..3 * n]).all(|dx| *dx == T::ZERO));
     }

@@ -6,7 +6,7 @@
 use super::simd::Simd;
 use crate::{float::Float, simd};
 
-/// Entries whose sum is taken in the type itself before it goes into an `f64`: each lane adds a few dozen at most.
+/// Entries whose sum is taken in the type itself before it goes into a wide one: each lane adds a few dozen at most.
 const BLOCK: usize = 512;
 
 /// Rows that are added up in registers before the sum of columns goes back to memory.
@@ -142,18 +142,18 @@ simd! {
     }
 
     /// `Σ a∘b`
-    pub fn dot<T>(s, a: &[T], b: &[T]) -> f64 {
+    pub fn dot<T>(s, a: &[T], b: &[T]) -> T::Wide {
         check_sizes(a.len(), a.len(), b.len());
-        let mut total = 0.0;
+        let mut total = T::Wide::ZERO;
         for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
-            total += block_dot(s, a, b).to_f64();
+            total += block_dot(s, a, b).widen();
         }
         total
     }
 
     /// `Σ x`
-    pub fn sum<T>(s, x: &[T]) -> f64 {
-        let mut total = 0.0;
+    pub fn sum<T>(s, x: &[T]) -> T::Wide {
+        let mut total = T::Wide::ZERO;
         for x in x.chunks(BLOCK) {
             let (mut even, mut odd) = (s.splat(T::ZERO), s.splat(T::ZERO));
             for x in x.chunks(2 * S::LANES) {
@@ -163,16 +163,16 @@ simd! {
                     odd = s.add(odd, s.load(second, T::ZERO));
                 }
             }
-            total += s.sum(s.add(even, odd)).to_f64();
+            total += s.sum(s.add(even, odd)).widen();
         }
         total
     }
 
     /// `Σ x²`
-    pub fn sum_of_squares<T>(s, x: &[T]) -> f64 {
-        let mut total = 0.0;
+    pub fn sum_of_squares<T>(s, x: &[T]) -> T::Wide {
+        let mut total = T::Wide::ZERO;
         for x in x.chunks(BLOCK) {
-            total += block_dot(s, x, x).to_f64();
+            total += block_dot(s, x, x).widen();
         }
         total
     }
@@ -244,7 +244,7 @@ mod tests {
             (sum(&a), wide_a.iter().sum()),
             (sum_of_squares(&a), wide_a.iter().map(|a| a * a).sum()),
         ] {
-            assert!((got - expected).abs() <= 64.0 * size * super::super::testing::rounding::<T>());
+            assert!((got.to_f64() - expected).abs() <= 64.0 * size * super::super::testing::rounding::<T>());
         }
         assert!(all_finite(&a));
         for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {

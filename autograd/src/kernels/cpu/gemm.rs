@@ -1,4 +1,4 @@
-//! Matrix products, on the `gemm` crate.
+//! Matrix products, on the `gemm` crate or, where it does not know the number type, in plain loops.
 
 use crate::float::Float;
 
@@ -106,6 +106,22 @@ impl<T: Float> Gemm<'_, T> {
                 false,
                 gemm::Parallelism::None,
             );
+        }
+    }
+
+    /// Runs by the definition, for number types that the `gemm` crate does not know.
+    pub(crate) fn run_plain(self) {
+        let (m, k, n) = self.size;
+        for i in 0..m {
+            for j in 0..n {
+                let entry = |l| {
+                    let (a, b) = (&self.a, &self.b);
+                    a.data[i * a.row_stride + l * a.col_stride] * b.data[l * b.row_stride + j * b.col_stride]
+                };
+                let sum = self.scale * (0..k).map(entry).sum::<T>();
+                let c = &mut self.c[i * self.c_stride + j];
+                *c = if self.keep { *c + sum } else { sum };
+            }
         }
     }
 }

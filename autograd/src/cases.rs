@@ -78,7 +78,7 @@ mod tests {
     use crate::rng;
     use std::slice::from_ref;
 
-    use crate::{Backward, Float, Gradients, Op, gradcheck, ops};
+    use crate::{Backward, Float, Gradients, Op, duality, gradcheck, ops};
 
     fn all() -> impl Iterator<Item = &'static Case> {
         ops::ALL.iter().flat_map(|(op, cases)| {
@@ -146,14 +146,14 @@ mod tests {
     #[derive(Debug)]
     struct ForgetfulSoftmax;
 
-    impl Op<f64, 1> for ForgetfulSoftmax {
+    impl<T: Float> Op<T, 1> for ForgetfulSoftmax {
         type Saved = ();
         const NAME: &'static str = "forgetful_softmax";
         const RULE: &'static str = "dx += y ∘ dy";
-        fn forward(&self, x: [&Tensor<f64>; 1]) -> (Tensor<f64>, ()) {
-            Op::<f64, 1>::forward(&ops::softmax::Softmax, x)
+        fn forward(&self, x: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
+            Op::<T, 1>::forward(&ops::softmax::Softmax, x)
         }
-        fn backward(&self, _: &(), cx: Backward<'_, f64, 1>) {
+        fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {
             let (y, dy) = (cx.output.as_slice(), cx.dy.as_slice());
             cx.grads[0].add(&Tensor::from_fn(cx.dy.shape(), |i| y[i] * dy[i]));
         }
@@ -167,6 +167,16 @@ mod tests {
         let culprit = mismatch.culprit.as_deref().unwrap_or_default();
         assert!(culprit.contains("forgetful_softmax") && culprit.contains("cases.rs:"), "{mismatch}");
         assert!(mismatch.error > 1e-3 && mismatch.input == "input 0", "{mismatch}");
+    }
+
+    #[test]
+    fn a_wrong_rule_is_no_adjoint() {
+        fn wrong<'t, T: Float>(tape: &'t Tape<T>, x: &[Var<'t, T>]) -> Var<'t, T> {
+            (tape.apply(ForgetfulSoftmax, [x[0]]) * x[0]).relu()
+        }
+        let x = Tensor::normal([2, 3], 1.0, &mut Stream::new(4));
+        let error = duality(wrong, wrong, &[x], 1);
+        assert!(error > 1e-3, "{error:e}");
     }
 
     #[test]

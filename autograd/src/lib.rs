@@ -11,7 +11,9 @@
 //! ```
 //!
 //! * [`Tape`] is one forward pass; [`Var`] is a value on it, whose methods are the [`ops`].
-//! * [`Op`] is what to implement for an op of one's own; [`gradcheck()`] says whether its rule is right.
+//! * [`Op`] is what to implement for an op of one's own; [`gradcheck()`] says whether its rule is right, by
+//!   finite differences, and [`duality()`] to the last digits, by [`Dual`] numbers, which also give second derivatives:
+//!   [`hvp`].
 //! * [`Param`] and [`Parameters`] are what models are made of; [`Gradients`] is what a backward pass gives.
 
 #[macro_use]
@@ -21,6 +23,7 @@ pub mod cases;
 mod backward;
 pub mod buffer;
 mod dual;
+mod duality;
 mod float;
 mod gradcheck;
 mod gradients;
@@ -37,6 +40,7 @@ mod tensor;
 
 pub use backward::{Step, Steps};
 pub use dual::Dual;
+pub use duality::{duality, duality_error, hvp, jvp};
 pub use float::Float;
 pub use gradcheck::{GradCheck, Mismatch, Report, gradcheck, gradcheck_model};
 pub use gradients::Gradients;

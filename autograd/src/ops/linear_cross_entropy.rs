@@ -78,6 +78,7 @@ impl<T: Float> Op<T, 2> for LinearCrossEntropy {
         let Some(saved) = saved else { unreachable!("an op without gradients is not recorded") };
         let dy = cx.dy.item();
         for (slot, gradient) in cx.grads.iter_mut().zip(saved) {
+            // Dual numbers are equal in both parts or not at all, so a `dy` of 1 that moves is no constant 1.
             if dy == T::ONE {
                 slot.add(gradient);
             } else {

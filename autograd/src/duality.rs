@@ -232,8 +232,8 @@ mod tests {
 
     #[test]
     fn what_depends_on_nothing_is_flat() {
-        let x = Tensor::full([2], 1.0);
-        let curvature = hvp(|tape, _| tape.constant(Tensor::scalar(Dual::ONE)), &[x.clone()], &[x]);
+        let x = [Tensor::full([2], 1.0)];
+        let curvature = hvp(|tape, _| tape.constant(Tensor::scalar(Dual::ONE)), &x, &x);
         assert_eq!(curvature, [Tensor::zeros([2])]);
     }
 }

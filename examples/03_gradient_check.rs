@@ -45,7 +45,7 @@ fn a_layer_and_a_model() -> Result<(), Mismatch> {
 }
 
 fn show(what: &str, report: &Report) {
-    let Report { compared, worst_error } = report;
+    let Report { compared, worst_error, .. } = report;
     println!("  {what:<11} {compared:>5} numbers compared, worst error {worst_error:.1e}");
 }
 

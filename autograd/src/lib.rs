@@ -42,7 +42,7 @@ pub use backward::{Step, Steps};
 pub use dual::Dual;
 pub use duality::{duality, duality_error, hvp, jvp};
 pub use float::Float;
-pub use gradcheck::{GradCheck, Mismatch, Report, gradcheck, gradcheck_model};
+pub use gradcheck::{GradCheck, Law, Mismatch, Report, gradcheck, gradcheck_model};
 pub use gradients::Gradients;
 pub use ids::Ids;
 pub use inspect::NodeInfo;

@@ -115,6 +115,12 @@ impl<T: Float> Parameters<T> for Param<T> {
     }
 }
 
+/// No parameters: for tables and checks of what has only inputs.
+impl<T: Float> Parameters<T> for () {
+    fn visit<'a>(&'a self, _: &mut Path, _: &mut dyn FnMut(&str, &'a Param<T>)) {}
+    fn visit_mut(&mut self, _: &mut Path, _: &mut dyn FnMut(&str, &mut Param<T>)) {}
+}
+
 impl<T: Float, P: Parameters<T>> Parameters<T> for Option<P> {
     fn visit<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a Param<T>)) {
         if let Some(part) = self {

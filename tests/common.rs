@@ -2,43 +2,12 @@
 
 use gradus::autograd::rng::Stream;
 use gradus::autograd::{Float, Gradients, Ids, Parameters, Tape, Tensor, Var};
-use gradus::nn::{Activation, Dropouts, Objective, Preset, Sentences, Transformer, TransformerConfig};
+pub(crate) use gradus::nn::cases::{shake, tiny};
+use gradus::nn::{Objective, Sentences, Transformer};
 
 pub(crate) const PAD: u32 = 0;
 pub(crate) const BOS: u32 = 1;
 pub(crate) const EOS: u32 = 2;
-
-/// The vocabulary of [`tiny`].
-pub(crate) const VOCAB: usize = 11;
-
-/// Two layers on each side, of all that a Transformer has, with dropout in every place where there is one.
-///
-/// GELU, because it is smooth: among the thousands of differences that a gradient check of a whole model takes, a few
-/// would straddle a kink of ReLU, where a derivative does not exist. ReLU is checked in the feed-forward layer.
-pub(crate) fn tiny() -> TransformerConfig {
-    TransformerConfig {
-        d_model: 8,
-        ffn: 12,
-        heads: 2,
-        encoder_layers: 2,
-        decoder_layers: 2,
-        activation: Activation::Gelu,
-        norm_epsilon: 0.1,
-        max_length: 16,
-        dropout: Dropouts { residual: 0.1, attention: 0.2, activation: 0.1, embedding: 0.1 },
-        ..Preset::Tiny.config(VOCAB, VOCAB)
-    }
-}
-
-/// Moves every parameter off its first value. Biases of zero and gains of one would hide rules that forget them.
-pub(crate) fn shake<T: Float>(model: &mut impl Parameters<T>) {
-    let mut stream = Stream::new(77);
-    model.for_each_mut(|_, param| {
-        for x in param.value_mut().make_mut() {
-            *x += T::of(0.3 * (stream.uniform() - 0.5));
-        }
-    });
-}
 
 /// Normal numbers, the same for the same seed.
 pub(crate) fn normal(shape: &[usize], seed: u64) -> Tensor<f64> {

@@ -5,7 +5,6 @@
 mod common;
 mod decoding;
 mod fused_equals_explained;
-mod layers_pass_gradcheck;
 mod learning;
 mod loss_invariants;
 mod metrics_equal_sacrebleu;

@@ -229,3 +229,26 @@ fn damaged_checkpoints_are_told_apart() {
         "{shape}"
     );
 }
+
+#[test]
+fn gradcheck_prints_a_row_for_everything_and_fails_on_a_wrong_gradient() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["gradcheck", "linear", "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = rows.as_array().unwrap();
+    assert!(rows.iter().any(|row| row["name"] == "linear" && row["kind"] == "op"));
+    assert!(rows.iter().any(|row| row["name"] == "linear" && row["kind"] == "layer"));
+    for row in rows {
+        assert!(row["inputs"].as_u64().unwrap() >= 1 && row["ok"] == true, "{row}");
+        assert!(
+            row["worst_error"].as_f64().unwrap() <= 1e-8 && row["duality_error"].as_f64().unwrap() <= 1e-12
+        );
+        assert!(row["noise_floor"].is_number());
+    }
+    // No difference is as fine as this, so every gradient is called wrong.
+    let output = run(folder.path(), &["gradcheck", "softmax", "--tolerance", "1e-30"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("WRONG") && text.contains("mismatch") && text.contains("noise"), "{text}");
+}

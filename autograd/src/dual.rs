@@ -6,6 +6,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use crate::buffer::Pool;
+use crate::cases::{Build, Case};
 use crate::kernels::cpu::gemm::Gemm;
 use crate::kernels::cpu::simd::{Kernel, dispatch_scalar};
 use crate::{Float, Tensor};
@@ -184,6 +185,9 @@ impl Float for Dual {
         self.value.is_finite() && self.tangent.is_finite()
     }
 
+    fn build(case: &Case) -> Build<Self> {
+        case.dual
+    }
     fn pool() -> &'static Pool<Self> {
         static POOL: Pool<Dual> = Pool::new();
         &POOL

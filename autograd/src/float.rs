@@ -5,6 +5,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use crate::buffer::Pool;
+use crate::cases::{Build, Case};
 use crate::kernels::cpu::{gemm::Gemm, simd::Kernel};
 
 /// A real number type that tensors are made of.
@@ -65,6 +66,9 @@ pub trait Float:
     /// Whether it is neither infinite nor NaN.
     fn is_finite(self) -> bool;
 
+    /// A case's computation in this type.
+    #[doc(hidden)]
+    fn build(case: &Case) -> Build<Self>;
     /// The free list that buffers of this type come from and return to.
     #[doc(hidden)]
     fn pool() -> &'static Pool<Self>;
@@ -123,6 +127,9 @@ macro_rules! float {
             #[inline(always)]
             fn is_finite(self) -> bool {
                 self.is_finite()
+            }
+            fn build(case: &Case) -> Build<Self> {
+                case.$t
             }
             fn pool() -> &'static Pool<Self> {
                 static POOL: Pool<$t> = Pool::new();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::kernels::cpu::elementwise;
-use crate::param::{Param, ParamId};
+use crate::param::{Param, ParamId, Parameters};
 use crate::tape::{NodeId, Var};
 use crate::{Float, Tensor};
 
@@ -31,6 +31,15 @@ impl<T: Float> Gradients<T> {
     /// The gradient of a leaf made with [`Tape::input`](crate::Tape::input); `None` where the loss does not depend on it.
     pub fn wrt(&self, input: Var<'_, T>) -> Option<&Tensor<T>> {
         self.inputs.get(&input.id)
+    }
+
+    /// The gradients of `inputs`, then of the parameters of `model`; zeros where the loss does not depend on one.
+    pub(crate) fn collect<M: Parameters<T>>(&self, inputs: &[Var<'_, T>], model: &M) -> Vec<Tensor<T>> {
+        let of_inputs = inputs.iter().map(|&input| (self.wrt(input), input.shape()));
+        let parameters = model.parameters();
+        let of_parameters = parameters.iter().map(|(_, param)| (self.get(param), param.value().shape()));
+        let all = of_inputs.chain(of_parameters);
+        all.map(|(gradient, shape)| gradient.cloned().unwrap_or_else(|| Tensor::zeros(shape))).collect()
     }
 
     /// The number of parameters that have a gradient.

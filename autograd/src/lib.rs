@@ -13,7 +13,7 @@
 //! * [`Tape`] is one forward pass; [`Var`] is a value on it, whose methods are the [`ops`].
 //! * [`Op`] is what to implement for an op of one's own; [`gradcheck()`] says whether its rule is right, by
 //!   finite differences, and [`duality()`] to the last digits, by [`Dual`] numbers, which also give second derivatives:
-//!   [`hvp`].
+//!   [`hvp`]. [`verify`] runs every check on a [`Subject`].
 //! * [`Param`] and [`Parameters`] are what models are made of; [`Gradients`] is what a backward pass gives.
 
 #[macro_use]
@@ -35,12 +35,13 @@ pub mod ops;
 mod param;
 pub mod rng;
 mod shape;
+mod subject;
 mod tape;
 mod tensor;
 
 pub use backward::{Step, Steps};
 pub use dual::Dual;
-pub use duality::{duality, duality_error, hvp, jvp};
+pub use duality::{duality, hvp, jvp};
 pub use float::Float;
 pub use gradcheck::{GradCheck, Law, Mismatch, Report, gradcheck, gradcheck_model};
 pub use gradients::Gradients;
@@ -50,5 +51,6 @@ pub use keep::Keep;
 pub use op::{Backward, Op, Slot};
 pub use param::{Param, ParamId, Parameters, Path};
 pub use shape::{MAX_RANK, Shape};
+pub use subject::{Subject, Verdict, duality_error, verify};
 pub use tape::{NodeId, Tape, Var};
 pub use tensor::Tensor;

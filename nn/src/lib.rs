@@ -17,6 +17,7 @@
 //! they differ in their arguments; what all layers share is [`Parameters`](autograd::Parameters).
 
 mod attention;
+pub mod cases;
 mod config;
 mod decoder;
 mod dropout;

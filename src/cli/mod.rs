@@ -1,6 +1,7 @@
 //! The command line.
 
 mod evaluate;
+mod gradcheck;
 mod model;
 mod train;
 mod translate;
@@ -25,6 +26,7 @@ enum Command {
     Train(Box<train::Arguments>),
     Translate(translate::Arguments),
     Evaluate(evaluate::Arguments),
+    Gradcheck(gradcheck::Arguments),
 }
 
 /// Runs the program; the exit code says whether it did what was asked.
@@ -33,6 +35,7 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Translate(arguments) => translate::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Gradcheck(arguments) => gradcheck::run(&arguments),
     };
     match result {
         Ok(code) => code,

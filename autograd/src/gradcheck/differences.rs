@@ -99,16 +99,18 @@ impl<F: FnMut(Tensor<f64>) -> Tensor<f64>> Differences<'_, F> {
         Ok(())
     }
 
-    /// Slopes with `steps` times the usual step, `ε^⅓·max(1, |x|)`.
+    /// Slopes with `steps` times the usual step: `ε^⅓·max(1, |x|)` for one entry, of length `ε^⅓` for many together.
     fn slope(&mut self, direction: Direction<'_>, steps: f64) -> Slope {
-        let step = steps * f64::EPSILON.cbrt();
+        let many = self.x.len() > self.check.entries;
+        // A direction through all entries is travelled as far as one through a single entry.
+        let step = steps * f64::EPSILON.cbrt() / if many { (self.x.len() as f64).sqrt() } else { 1.0 };
         let (mut up, mut down) = (self.x.clone(), self.x.clone());
         let (mut ahead, mut behind, mut squared) = (0.0, 0.0, 0.0);
         for (i, (up, down)) in up.make_mut().iter_mut().zip(down.make_mut()).enumerate() {
             let d = direction(i);
             if d != 0.0 {
                 let x = *up;
-                let h = step * if self.x.len() > self.check.entries { 1.0 } else { x.abs().max(1.0) };
+                let h = step * if many { 1.0 } else { x.abs().max(1.0) };
                 *up += h * d;
                 *down -= h * d;
                 // What was really added, after rounding.

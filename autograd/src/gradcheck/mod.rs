@@ -23,7 +23,7 @@ mod report;
 
 use crate::rng::{self, Stream};
 use crate::tape::{Tape, Var};
-use crate::{Gradients, Parameters, Shape, Tensor};
+use crate::{Parameters, Shape, Tensor};
 
 use differences::Differences;
 pub use report::{Law, Mismatch, Report};
@@ -123,7 +123,7 @@ impl GradCheck {
             let vars = on(&tape, inputs);
             let output = f(&tape, layer, &vars);
             let swept = output.needs_grad().then(|| output.backward_with(cotangent.clone()));
-            collect(&swept.unwrap_or_default(), &vars, layer)
+            swept.unwrap_or_default().collect(&vars, layer)
         };
         let mut names: Vec<String> = (0..inputs.len()).map(|k| format!("input {k}")).collect();
         names.extend(layer.parameters().into_iter().map(|(path, _)| path));
@@ -157,7 +157,7 @@ impl GradCheck {
         }
         laws::repeatable(&names, &analytic, &again)?;
         if output.needs_grad() {
-            let pull = |cotangent| collect(&output.steps_from(cotangent).finish(), &vars, layer);
+            let pull = |cotangent| output.steps_from(cotangent).finish().collect(&vars, layer);
             laws::zero(&names, &pull(Tensor::zeros(output.shape())))?;
             let other = self.cotangent(output.shape(), u64::MAX);
             let sum = Tensor::from_fn(other.shape(), |i| cotangent.as_slice()[i] + other.as_slice()[i]);
@@ -176,19 +176,6 @@ impl GradCheck {
 /// The inputs as leaves of `tape`.
 fn on<'t>(tape: &'t Tape<f64>, inputs: &[Tensor<f64>]) -> Vec<Var<'t, f64>> {
     inputs.iter().map(|x| tape.input(x.clone())).collect()
-}
-
-/// The gradients of inputs and parameters, in this order; what the output does not depend on has zeros.
-fn collect<M: Parameters<f64>>(
-    gradients: &Gradients<f64>,
-    vars: &[Var<'_, f64>],
-    layer: &M,
-) -> Vec<Tensor<f64>> {
-    let of_inputs = vars.iter().map(|&var| (gradients.wrt(var), var.shape()));
-    let parameters = layer.parameters();
-    let of_parameters = parameters.iter().map(|(_, param)| (gradients.get(param), param.value().shape()));
-    let all = of_inputs.chain(of_parameters);
-    all.map(|(gradient, shape)| gradient.cloned().unwrap_or_else(|| Tensor::zeros(shape))).collect()
 }
 
 /// The value of parameter number `k`.

@@ -1,0 +1,197 @@
+//! `gradus gradcheck`
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Result, bail};
+use autograd::{GradCheck, Verdict, ops, verify};
+use clap::Args;
+use serde::Serialize;
+
+/// Prove the gradients of every op, every layer and whole models
+///
+/// In f64, with a random signed cotangent: finite differences with their noise floor; the duality ⟨u, Jv⟩ = ⟨Jᵀu, v⟩ by dual
+/// numbers, which needs no differences; and f32 against f64. Errors are relative to the largest entry.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gradus gradcheck
+  gradus gradcheck attention
+  gradus gradcheck --json")]
+pub(super) struct Arguments {
+    /// Check only what has this in its name
+    #[arg(value_name = "NAME")]
+    only: Option<String>,
+    /// The largest error of a gradient that passes
+    #[arg(long, value_name = "ERROR", default_value_t = GradCheck::default().tolerance)]
+    tolerance: f64,
+    /// Seed of cotangents, directions and dropout
+    #[arg(long, value_name = "N", default_value_t = GradCheck::default().seed)]
+    seed: u64,
+    /// Threads; 0 for one a core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
+    /// Print the rows as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One line of the table.
+#[derive(Serialize)]
+struct Row {
+    kind: &'static str,
+    name: String,
+    inputs: usize,
+    compared: usize,
+    worst_error: Option<f64>,
+    noise_floor: Option<f64>,
+    kinks: usize,
+    duality_error: f64,
+    f32_error: f64,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
+}
+
+/// Something to check.
+struct Subject {
+    kind: &'static str,
+    name: String,
+    verify: Box<dyn Fn(&GradCheck) -> Verdict + Send + Sync>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let check = GradCheck { tolerance: arguments.tolerance, seed: arguments.seed, ..GradCheck::default() };
+    let only = arguments.only.as_deref().unwrap_or_default();
+    let subjects: Vec<Subject> = all().into_iter().filter(|subject| subject.name.contains(only)).collect();
+    if subjects.is_empty() {
+        bail!("gradcheck: nothing has \"{only}\" in its name");
+    }
+    let rows = rows(&subjects, &check, super::thread_count(arguments.threads));
+    if arguments.json {
+        println!("{}", serde_json::to_string(&rows)?);
+    } else {
+        print(&rows, &check);
+    }
+    Ok(if rows.iter().all(|row| row.ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every op, every layer, and whole models.
+fn all() -> Vec<Subject> {
+    let ops = ops::ALL.iter().flat_map(|(_, cases)| *cases).map(|case| Subject {
+        kind: "op",
+        name: case.name.to_owned(),
+        verify: Box::new(|check| verify(case.name, case, check)),
+    });
+    let of = |kind| move |nn::cases::Case { name, verify }| Subject { kind, name, verify };
+    let layers = nn::cases::layers().into_iter().map(of("layer"));
+    let models = nn::cases::models().into_iter().map(of("model"));
+    ops.chain(layers).chain(models).collect()
+}
+
+/// Checks the subjects, on several threads; rows come in their order.
+fn rows(subjects: &[Subject], check: &GradCheck, threads: usize) -> Vec<Row> {
+    let next = AtomicUsize::new(0);
+    let rows = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((k, subject)) = {
+                    let k = next.fetch_add(1, Ordering::Relaxed);
+                    subjects.get(k).map(|subject| (k, subject))
+                } {
+                    let row = Row::new(subject.kind, (subject.verify)(check));
+                    if let Ok(mut rows) = rows.lock() {
+                        rows.push((k, row));
+                    }
+                }
+            });
+        }
+    });
+    let mut rows = rows.into_inner().unwrap_or_default();
+    rows.sort_by_key(|&(k, _)| k);
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+impl Row {
+    fn new(kind: &'static str, verdict: Verdict) -> Self {
+        let ok = verdict.ok();
+        let failure = (!ok).then(|| verdict.to_string());
+        let report = verdict.differences.as_ref().ok();
+        let mismatch = verdict.differences.as_ref().err();
+        Self {
+            kind,
+            inputs: report.map_or(0, |report| report.inputs),
+            compared: report.map_or(0, |report| report.compared),
+            worst_error: report.map(|r| r.worst_error).or(mismatch.map(|m| m.error)),
+            noise_floor: report.map(|r| r.noise_floor).or(mismatch.map(|m| m.noise)),
+            kinks: report.map_or(0, |report| report.kinks),
+            duality_error: verdict.duality_error,
+            f32_error: verdict.f32_error,
+            name: verdict.name,
+            ok,
+            failure,
+        }
+    }
+}
+
+fn print(rows: &[Row], check: &GradCheck) {
+    let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max("op or layer".len());
+    println!(
+        "{:<5}  {:<width$}  {:>6}  {:>8}  {:>11}  {:>11}  {:>13}  {:>10}  verdict",
+        "", "op or layer", "inputs", "compared", "worst error", "noise floor", "duality error", "f32 to f64"
+    );
+    let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.1e}"));
+    for row in rows {
+        let verdict = match (row.ok, row.kinks) {
+            (true, 0) => "right".to_owned(),
+            (true, 1) => "right, 1 kink".to_owned(),
+            (true, kinks) => format!("right, {kinks} kinks"),
+            (false, _) => "WRONG".to_owned(),
+        };
+        println!(
+            "{:<5}  {:<width$}  {:>6}  {:>8}  {:>11}  {:>11}  {:>13}  {:>10}  {verdict}",
+            row.kind,
+            row.name,
+            row.inputs,
+            row.compared,
+            number(row.worst_error),
+            number(row.noise_floor),
+            number(Some(row.duality_error)),
+            number(Some(row.f32_error)),
+        );
+    }
+    for failure in rows.iter().filter_map(|row| row.failure.as_deref()) {
+        println!("\n{failure}");
+    }
+    let worst = |of: fn(&Row) -> f64| rows.iter().map(of).fold(0.0, f64::max);
+    let wrong = rows.iter().filter(|row| !row.ok).count();
+    println!(
+        "\n{} checked, {} wrong. Worst error {:.1e} (up to {:.0e} passes), duality {:.1e} ({:.0e}), f32 {:.1e} ({:.0e}).",
+        rows.len(),
+        if wrong == 0 { "none".to_owned() } else { wrong.to_string() },
+        worst(|row| row.worst_error.unwrap_or(0.0)),
+        check.tolerance,
+        worst(|row| row.duality_error),
+        Verdict::DUALITY,
+        worst(|row| row.f32_error),
+        Verdict::F32,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_op_has_a_row() {
+        let subjects = all();
+        for (op, cases) in ops::ALL {
+            let rows =
+                cases.iter().filter(|case| subjects.iter().any(|s| s.kind == "op" && s.name == case.name));
+            assert_eq!(rows.count(), cases.len(), "{op}");
+            assert!(!cases.is_empty(), "{op} has no case");
+        }
+    }
+}

@@ -31,7 +31,8 @@ fn main() {
     let x = Tensor::normal([2, 3], 1.0, &mut Stream::new(1));
     let report = gradcheck(|tape, x| right(tape, &x), [x.clone()]).expect("the rule is right");
     println!("right: worst error {:.0e}, noise {:.0e}", report.worst_error, report.noise_floor);
-    println!("       duality error {:.0e}, without any differences", duality(right, right, &[x.clone()], 1));
+    let inputs = [x.clone()];
+    println!("       duality error {:.0e}, without any differences", duality(right, right, &inputs, 1));
     // In the middle of other ops, and off by a hundred-thousandth.
     let wrong = gradcheck(|tape, [x]| tape.apply(Cube { factor: 3.00003 }, [x]).softmax(), [x]);
     let mismatch = wrong.expect_err("the rule is wrong").to_string();

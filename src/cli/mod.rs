@@ -1,5 +1,6 @@
 //! The command line.
 
+mod bench;
 mod evaluate;
 mod model;
 mod train;
@@ -25,6 +26,7 @@ enum Command {
     Train(Box<train::Arguments>),
     Translate(translate::Arguments),
     Evaluate(evaluate::Arguments),
+    Bench(bench::Arguments),
 }
 
 /// Runs the program; the exit code says whether it did what was asked.
@@ -33,6 +35,7 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Translate(arguments) => translate::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {
         Ok(code) => code,

@@ -6,10 +6,12 @@
 //! * [`nn`]: layers, up to the full Transformer;
 //! * [`optim`]: Adam, SGD, schedules;
 //! * [`data`], [`train`], [`decode`], [`metrics`], [`checkpoint`], [`config`]: from parallel text to translations;
+//! * [`bench`]: how fast that is, on fixed workloads;
 //! * [`cli`]: the `gradus` program.
 
 pub use {autograd, nn, optim};
 
+pub mod bench;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;

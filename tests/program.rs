@@ -250,3 +250,31 @@ fn gradcheck_prints_a_row_for_everything() {
         complaint(folder.path(), &["gradcheck", "sigmoid"]).contains("nothing has \"sigmoid\" in its name")
     );
 }
+
+#[test]
+fn a_benchmark_is_one_line_of_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = ["bench", "--only", "train", "--steps", "1", "--warmup", "0", "--threads", "2"];
+    let output = run(folder.path(), &[&options[..], &["--profile", "--json"]].concat());
+    let line = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(line.lines().count(), 1, "{line}");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let number = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
+    let step = &line["step_s"];
+    assert!(
+        number(&step["min"]) <= number(&step["median"]) && number(&step["median"]) <= number(&step["max"])
+    );
+    for key in ["target_tokens_per_s", "matmul_gflops", "share_of_peak"] {
+        assert!(number(&line[key]) > 0.0, "{key} in {line}");
+    }
+    // A batch of the tiny workload has 64 sentences of up to 24 target tokens, a fifth of which is padding.
+    let tokens = number(&line["target_tokens_per_s"]) * number(&step["median"]);
+    assert!((1100.0..1400.0).contains(&tokens), "{tokens}");
+    if cfg!(target_os = "linux") {
+        assert!(number(&line["peak_memory_mib"]) > number(&line["memory_before_mib"]));
+    }
+    // Shares of all rows are parts of one whole.
+    let shares: f64 = line["profile"].as_array().unwrap().iter().map(|row| number(&row["share"])).sum();
+    assert!((shares - 1.0).abs() < 1e-9, "{shares}");
+    assert!(complaint(folder.path(), &["bench", "--steps", "0"]).contains("--steps"));
+}

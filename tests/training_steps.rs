@@ -1,10 +1,11 @@
 //! A step's gradients depend on its sentences, and on nothing else.
 
 use gradus::autograd::rng::Stream;
-use gradus::autograd::{Float, Gradients, Parameters, Tensor};
+use gradus::autograd::{Float, Gradients, Parameters, Profile, Tensor};
 use gradus::data::batch::Example;
 use gradus::nn::{Dropouts, Init, Preset, Transformer, TransformerConfig};
-use gradus::train::step::{StepResult, gradients};
+use gradus::optim::Adam;
+use gradus::train::step::{StepOptions, StepResult, gradients, step};
 
 const VOCAB: usize = 30;
 
@@ -30,6 +31,10 @@ fn model<T: Float>(dropout: f64) -> Transformer<T> {
     Transformer::new(&config, &mut Init::seeded(3))
 }
 
+fn options(shards: usize, threads: usize) -> StepOptions {
+    StepOptions { shards, threads, smoothing: 0.1, clip: 0.0, profile: false }
+}
+
 fn all<T: Float>(model: &Transformer<T>, gradients: &Gradients<T>) -> Vec<Tensor<T>> {
     model.parameters().into_iter().filter_map(|(_, param)| gradients.get(param).cloned()).collect()
 }
@@ -39,7 +44,8 @@ fn gradients_are_the_same_bit_for_bit_on_any_number_of_threads() {
     let (model, examples) = (model::<f32>(0.2), examples(40));
     let batches = [(0..25).collect::<Vec<_>>(), (25..40).collect()];
     let run = |threads| {
-        let StepResult { loss, gradients, .. } = gradients(&model, &examples, &batches, 3, threads, 0.1, 5);
+        let StepResult { loss, gradients, .. } =
+            gradients(&model, &examples, &batches, &options(3, threads), 5);
         (loss, all(&model, &gradients))
     };
     let one = run(1);
@@ -53,14 +59,14 @@ fn gradients_are_the_same_bit_for_bit_on_any_number_of_threads() {
 #[test]
 fn how_a_batch_is_split_does_not_change_its_gradients() {
     let (model, examples) = (model::<f64>(0.0), examples(24));
-    let whole = gradients(&model, &examples, &[(0..24).collect()], 1, 1, 0.1, 0);
+    let whole = gradients(&model, &examples, &[(0..24).collect()], &options(1, 1), 0);
     let parts: [&[Vec<usize>]; 3] = [
         &[(0..24).rev().collect()],
         &[(0..5).collect(), (5..6).collect(), (6..24).collect()],
         &[(0..12).map(|i| 2 * i).collect(), (0..12).map(|i| 2 * i + 1).collect()],
     ];
     for (batches, shards) in parts.into_iter().zip([4, 2, 1]) {
-        let split = gradients(&model, &examples, batches, shards, 2, 0.1, 0);
+        let split = gradients(&model, &examples, batches, &options(shards, 2), 0);
         assert_eq!(split.target_tokens, whole.target_tokens);
         assert!((split.loss - whole.loss).abs() < 1e-12);
         for (a, b) in all(&model, &split.gradients).iter().zip(all(&model, &whole.gradients)) {
@@ -69,4 +75,24 @@ fn how_a_batch_is_split_does_not_change_its_gradients() {
             }
         }
     }
+}
+
+#[test]
+fn measuring_a_step_does_not_change_it() {
+    let (model, examples) = (model::<f32>(0.2), examples(12));
+    let run = |profile| {
+        let options = StepOptions { clip: 0.1, profile, ..options(2, 2) };
+        let (mut model, mut adam) = (model.clone(), Adam::default());
+        let step = step(&mut model, &mut adam, &examples, &[(0..12).collect()], &options, 1e-3, 5);
+        let weights: Vec<_> = model.parameters().iter().map(|(_, param)| param.value().clone()).collect();
+        (step, weights)
+    };
+    let ((plain, weights), (measured, same_weights)) = (run(false), run(true));
+    assert!(weights == same_weights);
+    assert_eq!((plain.loss, plain.norm), (measured.loss, measured.norm));
+    assert_eq!(plain.times.ops, Profile::default());
+    // Two shards, each with one loss; the ops are a part of their shards.
+    let calls = |name| measured.times.ops.ops().find(|op| op.0 == name).map(|op| op.1.calls);
+    assert_eq!(calls("linear_cross_entropy"), Some(2));
+    assert!(measured.times.ops.total() <= measured.times.shards);
 }

@@ -1,5 +1,7 @@
 //! The reverse sweep: once, consuming, with [`Var::backward`]; or step by step, for readers, with [`Var::steps`].
 
+use std::time::Instant;
+
 use crate::gradients::Gradients;
 use crate::tape::{Arena, NodeId, Tape, Var};
 use crate::{Float, Tensor};
@@ -117,7 +119,11 @@ impl<'t, T: Float> Sweep<'t, T> {
         let dy = self.grads[node].take();
         let record = arena.nodes[node].record.take();
         if let (Some(dy), Some(record)) = (dy, record) {
+            let start = self.tape.profile.as_ref().map(|_| Instant::now());
             record.backward(&arena.nodes, node, &dy, &mut self.grads);
+            if let (Some(profile), Some(start)) = (&self.tape.profile, start) {
+                profile.borrow_mut().add_backward(arena.nodes[node].name, start.elapsed());
+            }
         }
         // The root's value stays: it is the loss, which callers read.
         if node != self.root {

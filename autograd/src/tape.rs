@@ -4,10 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
+use std::time::Instant;
 
 use crate::kernels::cpu::elementwise::add_assign;
 use crate::op::{Backward, Op, Slot};
 use crate::param::{Param, ParamId};
+use crate::profile::Profile;
 use crate::{Float, Shape, Tensor, rng};
 
 /// One forward pass, and all that its backward pass needs.
@@ -39,6 +41,8 @@ pub struct Tape<T: Float = f32> {
     seed: u64,
     pub(crate) swept: Cell<bool>,
     pub(crate) arena: RefCell<Arena<T>>,
+    /// `None` where no clock is to be read.
+    pub(crate) profile: Option<RefCell<Profile>>,
 }
 
 /// What a tape is for.
@@ -153,7 +157,7 @@ impl<T: Float, O: Op<T, N>, const N: usize> Record<T> for Recorded<O, O::Saved, 
 impl<T: Float> Tape<T> {
     fn new(mode: Mode, seed: u64) -> Self {
         let arena = Arena { nodes: Vec::new(), params: HashMap::new() };
-        Self { mode, seed, swept: Cell::new(false), arena: RefCell::new(arena) }
+        Self { mode, seed, swept: Cell::new(false), arena: RefCell::new(arena), profile: None }
     }
 
     /// A tape to train with: it records, and dropout drops, with masks drawn from `seed`.
@@ -169,6 +173,17 @@ impl<T: Float> Tape<T> {
     /// A tape that records nothing: to translate and to measure.
     pub fn infer() -> Self {
         Self::new(Mode::Infer, 0)
+    }
+
+    /// This tape, empty, which from now on measures the time that its ops take.
+    #[must_use]
+    pub fn profiled(self) -> Self {
+        Self { profile: Some(RefCell::default()), ..self }
+    }
+
+    /// The times of its ops so far; empty unless it was made [`profiled`](Self::profiled).
+    pub fn profile(&self) -> Profile {
+        self.profile.as_ref().map_or_else(Profile::default, |profile| profile.borrow().clone())
     }
 
     /// Whether dropout drops.
@@ -236,7 +251,11 @@ impl<T: Float> Tape<T> {
             assert!(std::ptr::eq(input.tape, self), "{}: an input belongs to another tape", O::NAME);
         }
         let values = inputs.map(Var::value);
+        let start = self.profile.as_ref().map(|_| Instant::now());
         let (output, saved) = op.forward(values.each_ref());
+        if let (Some(profile), Some(start)) = (&self.profile, start) {
+            profile.borrow_mut().add_forward(O::NAME, start.elapsed());
+        }
         let needs_grad = self.records() && inputs.iter().any(|input| input.needs_grad());
         let record: Option<Box<dyn Record<T>>> = if needs_grad {
             Some(Box::new(Recorded { op, saved, parents: inputs.map(|input| input.id) }))

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod bench;
 mod evaluate;
 mod gradcheck;
 mod model;
@@ -27,6 +28,7 @@ enum Command {
     Translate(translate::Arguments),
     Evaluate(evaluate::Arguments),
     Gradcheck(gradcheck::Arguments),
+    Bench(bench::Arguments),
 }
 
 /// Runs the program; the exit code says whether it did what was asked.
@@ -36,6 +38,7 @@ pub fn main() -> ExitCode {
         Command::Translate(arguments) => translate::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Gradcheck(arguments) => gradcheck::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {
         Ok(code) => code,

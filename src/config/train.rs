@@ -1,7 +1,7 @@
 //! Settings of the training.
 
 use anyhow::{Result, bail};
-use optim::{Decay, Schedule};
+use optim::{Adam, Decay, Schedule};
 use serde::{Deserialize, Serialize};
 
 /// How the model is trained.
@@ -88,6 +88,12 @@ impl TrainConfig {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
         }
+    }
+
+    /// The optimiser, before its first step.
+    pub fn adam(&self) -> Adam {
+        let &Self { betas, epsilon, weight_decay, decay, .. } = self;
+        Adam { betas, epsilon, weight_decay, decay, ..Adam::default() }
     }
 
     pub(super) fn validate(&self) -> Result<()> {

@@ -1,16 +1,106 @@
-//! The gradients of one step: shards of its batches, each on a tape of its own, summed in a fixed order.
+//! One step: the gradients of shards of its batches, each on a tape of its own, summed in a fixed order; clipping; Adam.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use autograd::{Float, Gradients, Ids, Tape, rng};
+use autograd::{Float, Gradients, Ids, Profile, Tape, rng};
 use nn::{Objective, Sentences, Transformer};
+use optim::Adam;
 
+use crate::config::TrainConfig;
 use crate::data::batch::{Batch, Example, collate, split};
 use crate::data::tokenizer::PAD;
 
-/// What a step gives.
+/// How a step is computed.
+#[derive(Clone, Copy, Debug)]
+pub struct StepOptions {
+    /// Parts that each batch is split into.
+    pub shards: usize,
+    /// Threads that the parts run on.
+    pub threads: usize,
+    /// The share of probability that label smoothing spreads over the vocabulary.
+    pub smoothing: f64,
+    /// The largest norm a gradient may have; 0 for no limit.
+    pub clip: f64,
+    /// Whether to measure the time of every op.
+    pub profile: bool,
+}
+
+impl From<&TrainConfig> for StepOptions {
+    fn from(config: &TrainConfig) -> Self {
+        let &TrainConfig { shards, smoothing, clip, .. } = config;
+        Self { shards, threads: config.thread_count(), smoothing, clip, profile: false }
+    }
+}
+
+/// What a step did.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The mean loss of a target token, in nats, before the step.
+    pub loss: f64,
+    /// The norm of its gradient, before clipping.
+    pub norm: f64,
+    /// Target tokens.
+    pub target_tokens: usize,
+    /// Where its time went.
+    pub times: StepTimes,
+}
+
+/// Where the time of a step, or of several, went.
+#[derive(Clone, Debug, Default)]
+pub struct StepTimes {
+    /// The ops of all shards; empty unless [`StepOptions::profile`] is set.
+    pub ops: Profile,
+    /// All shards, one after the other.
+    pub shards: Duration,
+    /// Collating, all shards on their threads, and adding up.
+    pub gradients: Duration,
+    /// Clipping.
+    pub clip: Duration,
+    /// Adam.
+    pub update: Duration,
+}
+
+impl StepTimes {
+    /// Adds the times of another step.
+    pub fn add(&mut self, other: &Self) {
+        self.ops.add(&other.ops);
+        self.shards += other.shards;
+        self.gradients += other.gradients;
+        self.clip += other.clip;
+        self.update += other.update;
+    }
+}
+
+/// One step of training on `batches` (rows of `examples`), at this learning rate.
+///
+/// The model stays as it is where the loss or the gradient is not finite.
+pub fn step<T: Float>(
+    model: &mut Transformer<T>,
+    adam: &mut Adam<T>,
+    examples: &[Example],
+    batches: &[Vec<usize>],
+    options: &StepOptions,
+    rate: f64,
+    seed: u64,
+) -> Step {
+    let start = Instant::now();
+    let StepResult { loss, mut gradients, target_tokens, mut times } =
+        gradients(model, examples, batches, options, seed);
+    times.gradients = start.elapsed();
+    let limit = if options.clip > 0.0 { options.clip } else { f64::INFINITY };
+    let norm = gradients.clip_norm(limit);
+    times.clip = start.elapsed() - times.gradients;
+    if loss.is_finite() && norm.is_finite() {
+        adam.step(model, &gradients, rate);
+    }
+    times.update = start.elapsed() - times.gradients - times.clip;
+    Step { loss, norm, target_tokens, times }
+}
+
+/// What [`gradients`] gives.
 #[derive(Debug)]
 pub struct StepResult<T: Float = f32> {
     /// The mean loss of a target token, in nats.
@@ -19,36 +109,45 @@ pub struct StepResult<T: Float = f32> {
     pub gradients: Gradients<T>,
     /// Target tokens.
     pub target_tokens: usize,
+    /// Where the time of the shards went.
+    pub times: StepTimes,
 }
 
-/// The loss and gradients of `batches` (rows of `examples`), each split into `shards` parts.
+/// The loss and gradients of `batches` (rows of `examples`), each split into shards.
 ///
-/// The mean is over all target tokens of all batches, so that it does not matter how they are split. Parts run on up to
-/// `threads` threads; results are the same, bit for bit, for any number of threads.
+/// The mean is over all target tokens of all batches, so that it does not matter how they are split. Results are the
+/// same, bit for bit, for any number of threads.
 pub fn gradients<T: Float>(
     model: &Transformer<T>,
     examples: &[Example],
     batches: &[Vec<usize>],
-    shards: usize,
-    threads: usize,
-    smoothing: f64,
+    options: &StepOptions,
     seed: u64,
 ) -> StepResult<T> {
     let parts: Vec<Batch> = (batches.iter())
-        .flat_map(|rows| split(examples, rows, shards))
+        .flat_map(|rows| split(examples, rows, options.shards))
         .map(|rows| collate(examples, &rows))
         .collect();
     let target_tokens: usize = parts.iter().map(Batch::target_tokens).sum();
-    let objective = Objective { smoothing, ignore: Some(PAD), weight: 1.0 / target_tokens as f64 };
-    let results = in_order(parts.len(), threads, |part| {
+    let objective =
+        Objective { smoothing: options.smoothing, ignore: Some(PAD), weight: 1.0 / target_tokens as f64 };
+    let results = in_order(parts.len(), options.threads, |part| {
+        let start = Instant::now();
         let tape = Tape::train(rng::derive(seed, part as u64));
+        let tape = if options.profile { tape.profiled() } else { tape };
         let loss = loss(model, &tape, &parts[part], &objective);
-        (loss.value().item().to_f64(), loss.backward())
+        let (loss, gradients) = (loss.value().item().to_f64(), loss.backward());
+        let ops = tape.profile();
+        // Freeing what is left on the tape belongs to the shard.
+        drop(tape);
+        (loss, gradients, StepTimes { ops, shards: start.elapsed(), ..StepTimes::default() })
     });
-    let mut sum = StepResult { loss: 0.0, gradients: Gradients::default(), target_tokens };
-    for (loss, gradients) in results {
+    let mut sum =
+        StepResult { loss: 0.0, gradients: Gradients::default(), target_tokens, times: StepTimes::default() };
+    for (loss, gradients, times) in results {
         sum.loss += loss;
         sum.gradients.add(gradients);
+        sum.times.add(&times);
     }
     sum
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::data::{Corpora, Prepared};
 use super::report::Reporter;
 use super::run::Run;
-use super::step::gradients;
+use super::step::{Step, StepOptions};
 use super::stop::stop_requested;
 use super::validate::Summary;
 use crate::checkpoint::{
@@ -67,7 +67,7 @@ impl Trainer {
         }
         let model =
             Transformer::new(&architecture, &mut Init::seeded(rng::derive(config.train.seed, u64::MAX)));
-        let adam = new_adam(&config);
+        let adam = config.train.adam();
         run.write("config.toml", &config.to_toml()?)?;
         run.write("tokenizer.json", &data.source_tokenizer.to_json()?)?;
         if !config.tokenizer.joint {
@@ -216,19 +216,16 @@ impl Trainer {
         let count = batches.len();
         let step = self.progress.step + 1;
         let seed = rng::derive(train.seed, step);
-        let threads = train.thread_count();
-        let mut result =
-            gradients(&self.model, &self.data.train, batches, train.shards, threads, train.smoothing, seed);
-        let limit = if train.clip > 0.0 { train.clip } else { f64::INFINITY };
-        let norm = result.gradients.clip_norm(limit);
-        if !result.loss.is_finite() || !norm.is_finite() {
+        let rate = train.schedule.rate(step);
+        let options = StepOptions::from(&train);
+        let (model, adam) = (&mut self.model, &mut self.adam);
+        let Step { loss, norm, target_tokens, .. } =
+            super::step::step(model, adam, &self.data.train, batches, &options, rate, seed);
+        if !loss.is_finite() || !norm.is_finite() {
             bail!(
-                "step {step}: the loss is {} and the gradient's norm {norm}: training has diverged; try a lower rate",
-                result.loss
+                "step {step}: the loss is {loss} and the gradient's norm {norm}: training has diverged; try a lower rate"
             );
         }
-        let rate = train.schedule.rate(step);
-        self.adam.step(&mut self.model, &result.gradients, rate);
 
         let progress = &mut self.progress;
         progress.step = step;
@@ -237,9 +234,9 @@ impl Trainer {
             (progress.epoch, progress.batch) = (progress.epoch + 1, 0);
             self.plan.clear();
         }
-        progress.target_tokens += result.target_tokens as u64;
-        progress.pending_loss += result.loss * result.target_tokens as f64;
-        progress.pending_tokens += result.target_tokens as u64;
+        progress.target_tokens += target_tokens as u64;
+        progress.pending_loss += loss * target_tokens as f64;
+        progress.pending_tokens += target_tokens as u64;
         progress.seconds += start.elapsed().as_secs_f64();
         progress.step_seconds += start.elapsed().as_secs_f64();
         let loss = progress.pending_loss / progress.pending_tokens as f64;
@@ -302,17 +299,6 @@ impl Trainer {
             weights: weights_of(&self.model),
             training: None,
         }
-    }
-}
-
-fn new_adam(config: &Config) -> Adam {
-    let train = &config.train;
-    Adam {
-        betas: train.betas,
-        epsilon: train.epsilon,
-        weight_decay: train.weight_decay,
-        decay: train.decay,
-        ..Adam::default()
     }
 }
 

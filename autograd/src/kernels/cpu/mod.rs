@@ -12,6 +12,7 @@ pub mod dropout;
 pub mod elementwise;
 pub mod gemm;
 pub mod layer_norm;
+pub mod peak;
 pub mod simd;
 pub mod softmax;
 #[cfg(test)]

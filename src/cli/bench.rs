@@ -8,7 +8,7 @@ use nn::Preset;
 use serde_json::json;
 
 use crate::bench::{
-    DecodeReport, Spread, TrainOptions, TrainReport, Workload, bench_decoding, bench_training,
+    DecodeReport, Memory, Spread, TrainOptions, TrainReport, Workload, bench_decoding, bench_training,
 };
 use crate::train::{Reporter, thousands};
 
@@ -72,6 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             reporter.progress(done as f64 / all as f64, &format!("training, step {done} of {all}"));
         })
     });
+    let memory_before = Memory::read();
     let mut done = 0.0;
     let decoding = (only != Some(Part::Train)).then(|| {
         bench_decoding(&workload, threads, |report| {
@@ -102,6 +103,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         if let Some(decoding) = &decoding {
             line["decode"] = json!(decoding);
+            // After a training, the peak would be the training's.
+            if training.is_none() {
+                line["memory_before_mib"] = json!(memory_before.now_mib);
+                line["peak_memory_mib"] = json!(Memory::read().peak_mib);
+            }
         }
         println!("{line}");
         return Ok(ExitCode::SUCCESS);

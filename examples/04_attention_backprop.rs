@@ -22,7 +22,7 @@ fn main() -> Result<(), Mismatch> {
     let q = tape.input(queries.clone()).label("Q");
     let k = tape.input(keys.clone()).label("K");
     let v = tape.input(values.clone()).label("V");
-    let one_head = Attention { heads: 1, kept: None, dropout: 0.0, key: 0 };
+    let one_head = Attention::plain(1);
     let (output, weights) = q.attention_explained(k, v, &one_head);
 
     println!("FORWARD: what each word reads of the others\n");

@@ -43,7 +43,7 @@ impl<T: Float> MultiHeadAttention<T> {
         }
     }
 
-    /// Attention of `query [B, T, D]` over `key` and `value [B, S, D]`: `[B, T, D]`.
+    /// Attention of `query [B, T, D]` over `key` and `value [B, S, D]`: `[B, T, D]`; or of packed rows, `[N, D]`.
     #[track_caller]
     pub fn forward<'t>(
         &self,
@@ -97,14 +97,9 @@ impl<T: Float> MultiHeadAttention<T> {
     }
 
     fn settings(&self, q: Var<'_, T>, k: Var<'_, T>, mask: &Mask) -> Attention {
-        let (queries, keys) = (q.shape(), k.shape());
         let dropout = if q.tape().is_training() { self.dropout } else { 0.0 };
-        Attention {
-            heads: self.heads,
-            kept: mask.counts(queries[0], queries[1], keys[1]),
-            dropout,
-            key: q.tape().next_key(),
-        }
+        let key = q.tape().next_key();
+        Attention { dropout, key, ..mask.attention(self.heads, q.shape(), k.shape()) }
     }
 }
 

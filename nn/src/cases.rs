@@ -70,6 +70,10 @@ pub fn layers() -> Vec<Case> {
             cases.push(Case::new(cross, CrossAttentionAtWork { mask, explained }));
         }
     }
+    for past in [false, true] {
+        let name = format!("cross_attention, packed{}", if past { " and past" } else { "" });
+        cases.push(Case::new(name, PackedAttentionAtWork { past }));
+    }
     for norm in PLACEMENTS {
         let how = format!("{norm:?}-norm").to_lowercase();
         cases.push(Case::new(format!("encoder_layer, {how}"), EncoderLayerAtWork { norm }));
@@ -240,6 +244,16 @@ at_work! {
         layer.forward_explained(x[0], x[1], x[2], &this.mask).0
     } else {
         layer.forward(x[0], x[1], x[2], &this.mask)
+    },
+}
+at_work! {
+    // Three sentences of two, one and two queries over three, no and three keys.
+    PackedAttentionAtWork { past: bool } = MultiHeadAttention<T>,
+    |this, init| MultiHeadAttention::new(&tiny(), init),
+    [([5, 8], 6), ([6, 8], 7), ([6, 8], 8)],
+    |_tape, layer, x| {
+        let mask = Mask::packed([2, 1, 2], [3, 0, 3]);
+        layer.forward(x[0], x[1], x[2], &if this.past { mask.and_past() } else { mask })
     },
 }
 at_work! {

@@ -2,16 +2,31 @@
 
 use std::sync::Arc;
 
-use autograd::Keep;
+use autograd::ops::attention::Attention;
+use autograd::{Keep, Shape};
 
 /// Which keys each query may see. Constructors say what is *kept*.
 ///
 /// Padding stands at the end of a row and causality hides what comes later, so every mask keeps a first part of the
 /// keys; [`counts`](Self::counts) says how much of them, [`flags`](Self::flags) says it key by key.
+///
+/// Rows without padding, the sentences of a batch one after the other, are told apart by [`packed`](Self::packed).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mask {
-    lengths: Option<Arc<[usize]>>,
+    sentences: Sentences,
     past_only: bool,
+}
+
+/// How the rows of a batch belong to sentences.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Sentences {
+    /// `[B, S, D]`, all words.
+    #[default]
+    Full,
+    /// `[B, S, D]`, of which these first keys are words.
+    Padded(Arc<[usize]>),
+    /// `[N, D]`: the numbers of queries and of keys.
+    Packed([Arc<[usize]>; 2]),
 }
 
 impl Mask {
@@ -22,13 +37,19 @@ impl Mask {
 
     /// Keeps the first `lengths[b]` keys of sentence `b`: no padding.
     pub fn keep_lengths(lengths: impl Into<Arc<[usize]>>) -> Self {
-        Self { lengths: Some(lengths.into()), past_only: false }
+        Self { sentences: Sentences::Padded(lengths.into()), past_only: false }
     }
 
     /// Keeps the key at the query's own position and those before it: causality. The queries are the last positions of
     /// the keys, so that a cached decoder's single new query sees all keys so far.
     pub fn keep_past() -> Self {
-        Self { lengths: None, past_only: true }
+        Self { past_only: true, ..Self::default() }
+    }
+
+    /// Keeps the keys of the query's own sentence, where sentences of these numbers of queries and of keys follow each
+    /// other without padding: queries `[N, D]`, keys `[M, D]`.
+    pub fn packed(queries: impl Into<Arc<[usize]>>, keys: impl Into<Arc<[usize]>>) -> Self {
+        Self { sentences: Sentences::Packed([queries.into(), keys.into()]), past_only: false }
     }
 
     /// Keeps of what this mask keeps only the query's own position and those before it.
@@ -37,23 +58,47 @@ impl Mask {
         Self { past_only: true, ..self }
     }
 
+    /// The attention over `queries` `[B, T, D]` and `keys` `[B, S, D]`, or packed ones, that this mask is for.
+    ///
+    /// # Panics
+    /// Where the mask is for rows of another kind, or of another number of sentences.
+    #[track_caller]
+    pub fn attention(&self, heads: usize, queries: Shape, keys: Shape) -> Attention {
+        let plain = Attention::plain(heads);
+        match (&self.sentences, queries.as_slice(), keys.as_slice()) {
+            (Sentences::Packed(lengths), &[_, _], _) => {
+                let [queries, keys] = lengths;
+                let counts = |(&queries, &keys): (&usize, &usize)| {
+                    (0..queries).map(move |query| past(query, queries, keys))
+                };
+                let kept = self.past_only.then(|| queries.iter().zip(keys.iter()).flat_map(counts).collect());
+                Attention { kept, packed: Some(lengths.clone()), ..plain }
+            }
+            (Sentences::Full | Sentences::Padded(_), &[batch, queries, _], &[_, keys, _]) => {
+                Attention { kept: self.counts(batch, queries, keys), ..plain }
+            }
+            _ => panic!("mask: {self:?} is not for queries {queries} and keys {keys}"),
+        }
+    }
+
     /// The number of keys kept, from the first on, for each query `[B·T]`; `None` where all are.
     ///
     /// # Panics
-    /// Where the mask is for another number of sentences.
+    /// Where the mask is for another number of sentences, or for packed rows.
     #[track_caller]
     pub fn counts(&self, batch: usize, queries: usize, keys: usize) -> Option<Arc<[u32]>> {
-        if let Some(lengths) = &self.lengths {
+        let lengths = match &self.sentences {
+            Sentences::Full if !self.past_only => return None,
+            Sentences::Full => None,
+            Sentences::Padded(lengths) => Some(lengths),
+            Sentences::Packed(_) => panic!("mask: packed rows are no [B, T] queries"),
+        };
+        if let Some(lengths) = lengths {
             assert_eq!(lengths.len(), batch, "mask: lengths of {} sentences for {batch}", lengths.len());
         }
-        if self.lengths.is_none() && !self.past_only {
-            return None;
-        }
         let count = |sentence: usize, query: usize| {
-            let length = self.lengths.as_ref().map_or(keys, |lengths| lengths[sentence].min(keys));
-            // Query i stands at position i + keys − queries and sees up to itself.
-            let past = if self.past_only { (query + 1 + keys).saturating_sub(queries) } else { keys };
-            length.min(past) as u32
+            let length = lengths.map_or(keys, |lengths| lengths[sentence].min(keys)) as u32;
+            if self.past_only { length.min(past(query, queries, keys)) } else { length }
         };
         Some((0..batch * queries).map(|row| count(row / queries, row % queries)).collect())
     }
@@ -74,9 +119,28 @@ impl Mask {
     }
 }
 
+/// The keys that a query may see which sees itself and what is before: query `i` stands at position `i + keys − queries`.
+fn past(query: usize, queries: usize, keys: usize) -> u32 {
+    (query + 1 + keys).saturating_sub(queries) as u32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packed_sentences_keep_to_themselves() {
+        let attention = Mask::packed([2, 1], [2, 1]).and_past().attention(2, [3, 4].into(), [3, 4].into());
+        assert_eq!(*attention.kept.unwrap(), [1, 2, 1]);
+        let attention = Mask::packed([2, 1], [5, 0]).attention(2, [3, 4].into(), [5, 4].into());
+        assert_eq!((attention.kept, attention.packed), (None, Some([[2, 1].into(), [5, 0].into()])));
+    }
+
+    #[test]
+    #[should_panic(expected = "is not for queries [3, 4]")]
+    fn padded_masks_are_not_for_packed_rows() {
+        Mask::keep_lengths([2, 1]).attention(2, [3, 4].into(), [3, 4].into());
+    }
 
     #[test]
     fn padding_and_causality_keep_the_shorter_part() {

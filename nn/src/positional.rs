@@ -44,24 +44,38 @@ impl<T: Float> PositionalEncoding<T> {
     /// Where a learned table does not reach that far.
     #[track_caller]
     pub fn forward<'t>(&self, tape: &'t Tape<T>, first: usize, count: usize) -> Var<'t, T> {
+        self.at(tape, first..first + count)
+    }
+
+    /// The vectors of the positions in sentences of these lengths, one after the other: `[N, D]`.
+    ///
+    /// # Panics
+    /// Where a learned table does not reach that far.
+    #[track_caller]
+    pub fn packed<'t>(&self, tape: &'t Tape<T>, lengths: &[usize]) -> Var<'t, T> {
+        self.at(tape, lengths.iter().flat_map(|&length| 0..length))
+    }
+
+    #[track_caller]
+    fn at<'t>(&self, tape: &'t Tape<T>, positions: impl Iterator<Item = usize>) -> Var<'t, T> {
         match self {
             Self::Sinusoidal(table) => {
                 let width = table.shape()[1];
-                let known = table.as_slice().get(first * width..(first + count) * width);
-                tape.constant(match known {
-                    Some(rows) => Tensor::new([count, width], rows.to_vec()),
-                    None => waves(first, count, width),
-                })
+                let mut rows = Vec::with_capacity(positions.size_hint().0 * width);
+                for position in positions {
+                    match table.as_slice().get(position * width..(position + 1) * width) {
+                        Some(row) => rows.extend_from_slice(row),
+                        None => rows.extend_from_slice(waves(position, 1, width).as_slice()),
+                    }
+                }
+                tape.constant(Tensor::new([rows.len() / width, width], rows))
             }
             Self::Learned(table) => {
                 let limit = table.value().shape()[0];
-                assert!(
-                    first + count <= limit,
-                    "positions: {} are more than the {limit} learned",
-                    first + count
-                );
-                let ids: Vec<u32> = (first as u32..(first + count) as u32).collect();
-                tape.param(table).embedding(&Ids::new([count], ids))
+                let ids: Vec<u32> = positions.map(|position| position as u32).collect();
+                let last = ids.iter().max().map_or(0, |&last| last as usize + 1);
+                assert!(last <= limit, "positions: {last} are more than the {limit} learned");
+                tape.param(table).embedding(&Ids::new([ids.len()], ids))
             }
         }
     }

@@ -38,6 +38,18 @@ impl Sentences {
         Self { ids, lengths }
     }
 
+    /// The words of `ids [B, S]` without what stands at padding here, one sentence after the other: `[N]`.
+    ///
+    /// # Panics
+    /// Where the ids have another shape than these sentences.
+    #[track_caller]
+    pub fn pack(&self, ids: &Ids) -> Ids {
+        assert_eq!(ids.shape(), self.ids.shape(), "sentences: ids to pack have another shape");
+        let rows = ids.as_slice().chunks(self.width().max(1)).zip(self.lengths.iter());
+        let words: Vec<u32> = rows.flat_map(|(row, &length)| &row[..length]).copied().collect();
+        Ids::new([words.len()], words)
+    }
+
     /// B, the number of sentences.
     pub fn count(&self) -> usize {
         self.lengths.len()

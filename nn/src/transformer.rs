@@ -119,7 +119,10 @@ impl<T: Float> Transformer<T> {
         self.logits(self.decode(tape, target_in, memory, &source.lengths))
     }
 
-    /// The cross-entropy of the next words with `target_out [B, T]`, a scalar; the logits never exist as a whole.
+    /// The cross-entropy of the next words with `target_out [B, T]`, a scalar.
+    ///
+    /// What [`forward`](Self::forward) and the cross-entropy of its logits compute, without any work on padding, and
+    /// without ever holding all logits: the words of all sentences follow each other in rows, `[N, D]`.
     #[track_caller]
     pub fn loss<'t>(
         &self,
@@ -129,11 +132,20 @@ impl<T: Float> Transformer<T> {
         target_out: &Ids,
         objective: &Objective,
     ) -> Var<'t, T> {
-        let memory = self.encode(tape, source);
-        let hidden = self.decode(tape, target_in, memory, &source.lengths);
+        let (source_lengths, target_lengths) = (&source.lengths, &target_in.lengths);
+        let table = self.source_embedding.as_ref().unwrap_or(&self.target_embedding);
+        let x = self.embed_packed(tape, table, &self.source_positions, source); // [N, D]
+        let mask = Mask::packed(source_lengths.clone(), source_lengths.clone());
+        let memory = self.encoder.forward(x, &mask); // [N, D]
+
+        let x = self.embed_packed(tape, &self.target_embedding, &self.target_positions, target_in); // [M, D]
+        let mask = Mask::packed(target_lengths.clone(), target_lengths.clone()).and_past();
+        let memory_mask = Mask::packed(target_lengths.clone(), source_lengths.clone());
+        let hidden = self.decoder.forward(x, memory, &mask, &memory_mask); // [M, D]
+
         let &Objective { smoothing, ignore, weight } = objective;
         let output = tape.param(self.output_weight());
-        hidden.linear_cross_entropy_weighted(output, target_out, smoothing, ignore, weight)
+        hidden.linear_cross_entropy_weighted(output, &target_in.pack(target_out), smoothing, ignore, weight)
     }
 
     /// Reads the sources and gives an empty decoder cache for them.
@@ -164,8 +176,25 @@ impl<T: Float> Transformer<T> {
         ids: &Ids,
         first: usize,
     ) -> Var<'t, T> {
-        let words = table.forward(tape, ids).scale((self.config.d_model as f64).sqrt());
-        (words + positions.forward(tape, first, ids.shape()[1])).dropout(self.config.dropout.embedding)
+        self.place(table.forward(tape, ids), positions.forward(tape, first, ids.shape()[1]))
+    }
+
+    /// The same for all words of `sentences` in rows, `[N, D]`, without padding.
+    #[track_caller]
+    fn embed_packed<'t>(
+        &self,
+        tape: &'t Tape<T>,
+        table: &Embedding<T>,
+        positions: &PositionalEncoding<T>,
+        sentences: &Sentences,
+    ) -> Var<'t, T> {
+        let words = table.forward(tape, &sentences.pack(&sentences.ids));
+        self.place(words, positions.packed(tape, &sentences.lengths))
+    }
+
+    #[track_caller]
+    fn place<'t>(&self, words: Var<'t, T>, positions: Var<'t, T>) -> Var<'t, T> {
+        (words.scale((self.config.d_model as f64).sqrt()) + positions).dropout(self.config.dropout.embedding)
     }
 
     fn output_weight(&self) -> &Param<T> {

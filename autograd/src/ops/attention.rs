@@ -2,21 +2,25 @@
 
 use std::sync::Arc;
 
-use crate::kernels::cpu::attention::{Geometry, attention, attention_backward};
+use crate::kernels::cpu::attention::{Geometry, Span, attention, attention_backward};
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Keep, Shape, Tensor};
 
 /// `O = dropout(softmax(Q·Kᵀ / √d)) · V` in each of `H` heads (Vaswani et al., "Attention is all you need", 2017, eq. 1).
 ///
-/// Queries `[B, T, H·d]`, keys and values `[B, S, H·d]`, output `[B, T, H·d]`; heads are read by stride, and the
-/// weights `[B, H, T, S]` never exist as a whole. A query that may see no key gives zeros and gets no gradient.
+/// Queries `[B, T, H·d]`, keys and values `[B, S, H·d]`, output `[B, T, H·d]`; or, packed, `[N, H·d]` and `[M, H·d]`, the
+/// rows of all sentences after each other. Heads are read by stride, and the weights `[B, H, T, S]` never exist as a
+/// whole. A query that may see no key gives zeros and gets no gradient.
 #[derive(Clone, Debug)]
 pub struct Attention {
     /// The number of heads, H.
     pub heads: usize,
-    /// How many keys each query `[B·T]` may see, from the first on. Padding and causality are both of this kind.
+    /// How many keys of its sentence each query row may see, from the first on. Padding and causality are both of this
+    /// kind.
     pub kept: Option<Arc<[u32]>>,
+    /// Where sentences follow each other without padding: how many queries each has, and how many keys.
+    pub packed: Option<[Arc<[usize]>; 2]>,
     /// The probability that a weight is dropped.
     pub dropout: f64,
     /// The key of the dropout's random numbers.
@@ -26,19 +30,24 @@ pub struct Attention {
 impl Attention {
     #[track_caller]
     fn geometry(&self, [q, k, v]: [Shape; 3]) -> Geometry<'_> {
-        let (&[batch, queries, width], &[k_batch, keys, k_width]) = (q.as_slice(), k.as_slice()) else {
-            panic!("attention: queries and keys must be [B, T, D] and [B, S, D], not {q} and {k}")
+        assert!(k == v && q.last() == k.last(), "attention: q {q}, k {k} and v {v} do not fit");
+        let spans = match (&self.packed, q.as_slice(), k.as_slice()) {
+            (None, &[batch, queries, _], &[k_batch, keys, _]) if batch == k_batch => {
+                let span = |b| Span { queries: b * queries..(b + 1) * queries, keys: b * keys..(b + 1) * keys };
+                (0..batch).map(span).collect()
+            }
+            (Some(lengths), &[queries, _], &[keys, _]) => packed_spans(lengths, [queries, keys]),
+            _ => panic!(
+                "attention: queries and keys must be [B, T, D] and [B, S, D], or packed [N, D] and [M, D], not {q} and {k}"
+            ),
         };
-        assert!(k == v && batch == k_batch && width == k_width, "attention: q {q}, k {k} and v {v} do not fit");
-        let heads = self.heads;
+        let (heads, width) = (self.heads, q.last());
         assert!(heads > 0 && width % heads == 0, "attention: {heads} heads do not divide {width} columns");
         if let Some(kept) = &self.kept {
-            assert_eq!(kept.len(), batch * queries, "attention: {} counts for {batch}·{queries} queries", kept.len());
+            assert_eq!(kept.len(), q.rows(), "attention: {} counts for {} queries", kept.len(), q.rows());
         }
         Geometry {
-            batch,
-            queries,
-            keys,
+            spans,
             heads,
             width,
             scale: 1.0 / ((width / heads) as f64).sqrt(),
@@ -46,6 +55,23 @@ impl Attention {
             dropout: (self.dropout > 0.0).then_some((self.dropout, self.key)),
         }
     }
+}
+
+/// Sentences one after the other.
+#[track_caller]
+fn packed_spans([queries, keys]: &[Arc<[usize]>; 2], rows: [usize; 2]) -> Vec<Span> {
+    let lengths = [queries.len(), keys.len()];
+    assert_eq!(lengths[0], lengths[1], "attention: queries of {} sentences, keys of {}", lengths[0], lengths[1]);
+    let mut end = [0, 0];
+    let spans = (queries.iter().zip(keys.iter()))
+        .map(|(&queries, &keys)| {
+            let start = end;
+            end = [start[0] + queries, start[1] + keys];
+            Span { queries: start[0]..end[0], keys: start[1]..end[1] }
+        })
+        .collect();
+    assert_eq!(end, rows, "attention: sentences of {end:?} rows of queries and keys, packed in {rows:?}");
+    spans
 }
 
 impl<T: Float> Op<T, 3> for Attention {
@@ -77,11 +103,15 @@ impl<'t, T: Float> Var<'t, T> {
         self.tape.apply(settings.clone(), [self, keys, values])
     }
 
-    /// The same made of small ops, each visible on the tape; also gives the weights `[B, H, T, S]`.
+    /// The same made of small ops, each visible on the tape; also gives the weights `[B, H, T, S]`. Not for packed rows,
+    /// whose weights are no array.
     #[track_caller]
     pub fn attention_explained(self, keys: Self, values: Self, settings: &Attention) -> (Self, Self) {
         let geometry = settings.geometry([self.shape(), keys.shape(), values.shape()]);
-        let Geometry { batch, queries, heads, width, scale, .. } = geometry;
+        let &[batch, queries, width] = self.shape().as_slice() else {
+            panic!("attention_explained: queries must be [B, T, D], not packed {}", self.shape())
+        };
+        let Geometry { heads, scale, .. } = geometry;
         let split = |x: Self| {
             let length = x.shape()[1];
             x.reshape([batch, length, heads, width / heads]).permute(&[0, 2, 1, 3]) // [B, H, length, d]
@@ -108,23 +138,40 @@ fn prefix_mask(kept: &[u32], batch: usize, keys: usize) -> Keep {
     Keep::new([batch, 1, kept.len() / batch.max(1), keys], flags)
 }
 
-fn plain() -> Attention {
-    Attention { heads: 2, kept: None, dropout: 0.0, key: 0 }
+impl Attention {
+    /// Every query sees every key, in this many heads.
+    pub fn plain(heads: usize) -> Self {
+        Self { heads, kept: None, packed: None, dropout: 0.0, key: 0 }
+    }
 }
 
 /// Two sentences, causal: the first has three keys, the second one, and its first query sees none.
 fn masked() -> Attention {
-    Attention { heads: 2, kept: Some([1, 2, 3, 0, 1, 1].into()), dropout: 0.0, key: 0 }
+    Attention { kept: Some([1, 2, 3, 0, 1, 1].into()), ..Attention::plain(2) }
 }
 
 fn dropped() -> Attention {
     Attention { dropout: 0.4, key: 5, ..masked() }
 }
 
+/// Sentences of two, none and three queries over three, two and no keys.
+fn packed() -> Attention {
+    let lengths = [Arc::from([2, 0, 3]), Arc::from([3, 2, 0])];
+    Attention { kept: Some([2, 3, 0, 0, 0].into()), packed: Some(lengths), ..Attention::plain(2) }
+}
+
+/// What [`packed`] computes, sentence by sentence. The last one's queries see nothing.
+fn one_by_one<'t, T: Float>([q, k, v]: [Var<'t, T>; 3]) -> Var<'t, T> {
+    let alone = |x: Var<'t, T>, length| x.slice(0, 0..length).reshape([1, length, 4]);
+    let settings = Attention { kept: Some([2, 3].into()), ..Attention::plain(2) };
+    let first = alone(q, 2).attention_explained(alone(k, 3), alone(v, 3), &settings).0;
+    first.reshape([2, 4]).concat(q.slice(0, 2..5).scale(0.0), 0)
+}
+
 cases! {
     "attention" [[2, 3, 4], [2, 5, 4], [2, 5, 4]] |tape, q, k, v| {
-        q.attention(k, v, &plain())
-    }, explained: q.attention_explained(k, v, &plain()).0;
+        q.attention(k, v, &Attention::plain(2))
+    }, explained: q.attention_explained(k, v, &Attention::plain(2)).0;
     "attention, masked" [[2, 3, 4], [2, 3, 4], [2, 3, 4]] |tape, q, k, v| {
         q.attention(k, v, &masked())
     }, explained: q.attention_explained(k, v, &masked()).0;
@@ -134,11 +181,17 @@ cases! {
     "attention, several blocks" [[1, 70, 2], [1, 70, 2], [1, 70, 2]] |tape, q, k, v| {
         q.attention(k, v, &causal_70())
     }, explained: q.attention_explained(k, v, &causal_70()).0;
+    "attention, packed" [[5, 4], [5, 4], [5, 4]] |tape, q, k, v| {
+        q.attention(k, v, &packed())
+    }, explained: one_by_one([q, k, v]);
+    "attention, packed, with dropout" [[5, 4], [5, 4], [5, 4]] |tape, q, k, v| {
+        q.attention(k, v, &Attention { dropout: 0.4, key: 5, ..packed() })
+    };
     "attention, of itself" [[1, 3, 4]] |tape, x| {
-        x.attention(x, x, &plain())
-    }, explained: x.attention_explained(x, x, &plain()).0;
+        x.attention(x, x, &Attention::plain(2))
+    }, explained: x.attention_explained(x, x, &Attention::plain(2)).0;
 }
 
 fn causal_70() -> Attention {
-    Attention { heads: 1, kept: Some((1..=70).collect()), dropout: 0.0, key: 0 }
+    Attention { kept: Some((1..=70).collect()), ..Attention::plain(1) }
 }

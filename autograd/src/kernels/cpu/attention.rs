@@ -1,8 +1,10 @@
 //! Scaled dot-product attention by blocks of query rows, reading heads by stride.
 //!
-//! Queries `[B, T, H·d]`, keys and values `[B, S, H·d]`, head `h` in columns `h·d .. (h + 1)·d`. Memory beyond the
-//! operands is one block of scores per call, linear in `S`: the backward pass computes the weights again from queries
+//! Queries, keys and values are rows of `H·d` columns, head `h` in columns `h·d .. (h + 1)·d`; the rows of a sentence follow
+//! each other, with padding between sentences or without. Memory beyond the operands is one block of scores per call, linear in `S`: the backward pass computes the weights again from queries
 //! and keys (Dao et al., "FlashAttention", 2022, without its tiling of keys).
+
+use std::ops::Range;
 
 use super::dropout::dropout_in_place_at;
 use super::gemm::{Gemm, Matrix, product};
@@ -10,22 +12,27 @@ use super::softmax::{softmax_backward, softmax_prefix_in_place};
 use crate::buffer::Buffer;
 use crate::float::Float;
 
+/// One sentence: its rows of queries, and its rows of keys and values.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// Rows of the queries and of the output.
+    pub queries: Range<usize>,
+    /// Rows of the keys and of the values.
+    pub keys: Range<usize>,
+}
+
 /// The sizes and settings of one call.
 #[derive(Clone, Debug)]
 pub struct Geometry<'a> {
-    /// Sentences, B.
-    pub batch: usize,
-    /// Queries, T.
-    pub queries: usize,
-    /// Keys and values, S.
-    pub keys: usize,
+    /// Which rows attend over which: every sentence's over its own.
+    pub spans: Vec<Span>,
     /// Heads, H.
     pub heads: usize,
     /// Columns of all heads together, H·d.
     pub width: usize,
     /// What scores are multiplied by before the softmax.
     pub scale: f64,
-    /// For each query row `[B·T]`, how many keys it may see, from the first on; all where `None`.
+    /// For each query row, how many keys of its sentence it may see, from the first on; all where `None`.
     pub kept: Option<&'a [u32]>,
     /// The probability that a weight is dropped, and the key of the random numbers.
     pub dropout: Option<(f64, u64)>,
@@ -36,12 +43,17 @@ const BLOCK: usize = 64;
 
 /// One head's block of query rows.
 struct Block {
-    sentence: usize,
     head: usize,
-    first: usize,
+    /// The first row of queries.
+    query: usize,
     rows: usize,
+    /// The first row of keys.
+    key: usize,
     /// Keys that some row of the block may see; later ones are not even multiplied.
     limit: usize,
+    /// Keys of the sentence, and the number that its first weight here has among the weights of the whole call.
+    keys: usize,
+    weight: usize,
 }
 
 impl Geometry<'_> {
@@ -50,32 +62,38 @@ impl Geometry<'_> {
     }
 
     fn blocks(&self) -> impl Iterator<Item = Block> {
-        (0..self.batch).flat_map(move |sentence| {
+        let mut weights = 0;
+        self.spans.iter().flat_map(move |Span { queries, keys }| {
+            let (before, size) = (weights, queries.len() * keys.len());
+            weights += self.heads * size;
             (0..self.heads).flat_map(move |head| {
-                (0..self.queries).step_by(BLOCK).map(move |first| {
-                    let rows = BLOCK.min(self.queries - first);
-                    let kept = self.kept_rows(sentence, first, rows);
-                    let limit = kept.map_or(self.keys, |kept| {
-                        kept.iter().map(|&count| count as usize).max().unwrap_or(0).min(self.keys)
+                queries.clone().step_by(BLOCK).map(move |query| {
+                    let rows = BLOCK.min(queries.end - query);
+                    let kept = self.kept.map(|kept| &kept[query..query + rows]);
+                    let limit = kept.map_or(keys.len(), |kept| {
+                        kept.iter().map(|&count| count as usize).max().unwrap_or(0).min(keys.len())
                     });
-                    Block { sentence, head, first, rows, limit }
+                    let weight = before + head * size + (query - queries.start) * keys.len();
+                    Block { head, query, rows, key: keys.start, limit, keys: keys.len(), weight }
                 })
             })
         })
     }
 
-    fn kept_rows(&self, sentence: usize, first: usize, rows: usize) -> Option<&[u32]> {
-        self.kept.map(|kept| &kept[sentence * self.queries + first..][..rows])
+    /// Room for the scores of any block.
+    fn scores(&self) -> usize {
+        let of = |Span { queries, keys }: &Span| BLOCK.min(queries.len()) * keys.len();
+        self.spans.iter().map(of).max().unwrap_or(0)
     }
 
-    /// Where the block's queries begin in `[B, T, H·d]`.
+    /// Where the block's queries begin.
     fn query_offset(&self, block: &Block) -> usize {
-        (block.sentence * self.queries + block.first) * self.width + block.head * self.head_size()
+        block.query * self.width + block.head * self.head_size()
     }
 
-    /// Where the block's keys begin in `[B, S, H·d]`.
+    /// Where the block's keys begin.
     fn key_offset(&self, block: &Block) -> usize {
-        block.sentence * self.keys * self.width + block.head * self.head_size()
+        block.key * self.width + block.head * self.head_size()
     }
 
     /// The block's attention weights, before dropout: `softmax(scale · Q·Kᵀ)` over the kept keys.
@@ -89,7 +107,7 @@ impl Geometry<'_> {
             scale: T::of(self.scale),
             keep: false,
         });
-        let kept = self.kept_rows(block.sentence, block.first, block.rows);
+        let kept = self.kept.map(|kept| &kept[block.query..][..block.rows]);
         softmax_prefix_in_place(weights, block.limit, kept);
     }
 
@@ -97,15 +115,14 @@ impl Geometry<'_> {
     fn drop<T: Float>(&self, block: &Block, weights: &mut [T]) {
         let Some((p, key)) = self.dropout else { return };
         for (i, row) in weights.chunks_exact_mut(block.limit).enumerate() {
-            let row_index = (block.sentence * self.heads + block.head) * self.queries + block.first + i;
-            dropout_in_place_at(row, key, p, (row_index * self.keys) as u64);
+            dropout_in_place_at(row, key, p, (block.weight + i * block.keys) as u64);
         }
     }
 }
 
 /// `O = dropout(softmax(scale · Q·Kᵀ)) · V` per sentence and head; writes all of `o`.
 pub fn attention<T: Float>(g: &Geometry<'_>, q: &[T], k: &[T], v: &[T], o: &mut [T]) {
-    let mut scores = Buffer::<T>::stale(BLOCK.min(g.queries) * g.keys);
+    let mut scores = Buffer::<T>::stale(g.scores());
     for block in g.blocks() {
         let (out, d) = (&mut o[g.query_offset(&block)..], g.head_size());
         if block.limit == 0 {
@@ -149,7 +166,7 @@ pub fn attention_backward<T: Float>(
             out
         })
     });
-    let size = BLOCK.min(g.queries) * g.keys;
+    let size = g.scores();
     let (mut scores, mut dropped, mut flow) =
         (Buffer::<T>::stale(size), Buffer::<T>::stale(size), Buffer::<T>::stale(size));
     let d = g.head_size();

@@ -70,11 +70,14 @@ fn decoder_layer<T: Float>(case: &Case, config: &TransformerConfig) -> Results {
     run(case, layer, ["x", "memory"], |layer, [x, memory]| layer.forward(x, memory, &mask, &memory_mask))
 }
 
+/// The mask that a case is about.
+type MaskOf = fn(&Case) -> Mask;
+
 #[test]
 fn layers_are_those_of_pytorch() {
     let (mut fixture, mut report) = (Fixture::read("layers"), Report::new("layers"));
 
-    let masks: [(&str, fn(&Case) -> Mask); 3] = [
+    let masks: [(&str, MaskOf); 3] = [
         ("attention, self", |_| Mask::keep_all()),
         ("attention, self, causal", |_| Mask::keep_past()),
         ("attention, self, causal, padding", |case| Mask::keep_lengths(case.lengths("lengths")).and_past()),
@@ -90,7 +93,7 @@ fn layers_are_those_of_pytorch() {
         case.finish();
     }
 
-    let masks: [(&str, fn(&Case) -> Mask); 2] = [
+    let masks: [(&str, MaskOf); 2] = [
         ("attention, cross", |_| Mask::keep_all()),
         ("attention, cross, padding", |case| Mask::keep_lengths(case.lengths("memory_lengths"))),
     ];

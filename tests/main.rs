@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod agrees_with_pytorch;
 mod common;
 mod decoding;
 mod fused_equals_explained;

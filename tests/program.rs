@@ -278,3 +278,31 @@ fn a_benchmark_is_one_line_of_json() {
     assert!((shares - 1.0).abs() < 1e-9, "{shares}");
     assert!(complaint(folder.path(), &["bench", "--steps", "0"]).contains("--steps"));
 }
+
+#[test]
+fn a_step_of_a_training_is_held_to_the_truth() {
+    let project = small_project();
+    let folder = project.path();
+    let trained = run(folder, &["train", "--config", "small.toml", "--out", "run", "--steps", "6"]);
+    assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
+    let output = run(folder, &["gradcheck", "--truth", "--model", "run", "--step", "5", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let truth: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((truth["step"].as_u64(), truth["weights_after"].as_u64()), (Some(5), Some(6)));
+    let parameters = truth["parameters"].as_array().unwrap();
+    assert_eq!(parameters.len(), weights(folder, "run").len(), "a row for every parameter");
+    for row in parameters {
+        assert!(row["path"].is_string() && row["drift"].as_f64().unwrap() < 1e-4, "{row}");
+    }
+    let table = run(folder, &["gradcheck", "--truth", "--model", "run"]);
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(table.starts_with("step 7: ") && table.contains("encoder.norm.gamma"), "{table}");
+
+    let beyond = complaint(folder, &["gradcheck", "--truth", "--model", "run", "--step", "8"]);
+    assert!(beyond.contains("saved after step 6: step 8 is beyond the next one"), "{beyond}");
+    let nowhere = complaint(folder, &["gradcheck", "--truth", "--model", "nowhere"]);
+    assert!(nowhere.contains("nowhere: no such folder"), "{nowhere}");
+    fs::remove_file(folder.join("b.txt")).unwrap();
+    let gone = complaint(folder, &["gradcheck", "--truth", "--model", "run"]);
+    assert!(gone.contains("b.txt: cannot read"), "{gone}");
+}

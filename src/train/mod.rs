@@ -9,6 +9,7 @@ mod run;
 pub mod step;
 mod stop;
 mod trainer;
+mod truth;
 mod validate;
 
 pub use data::{Corpora, Prepared, tokenizers_of};
@@ -17,4 +18,5 @@ pub use run::Run;
 pub use stop::{install_stop_signals, stop_requested};
 pub(crate) use trainer::thousands;
 pub use trainer::{Outcome, Trainer};
+pub use truth::{Drift, Replay, Truth};
 pub use validate::Summary;

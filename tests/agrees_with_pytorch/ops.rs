@@ -7,7 +7,8 @@ use super::fixture::{Case, Fixture, Results};
 use super::report::Report;
 
 /// Cases without a counterpart, because they draw random numbers of their own.
-const OURS_ALONE: [&str; 2] = ["attention, masked, with dropout", "dropout"];
+const OURS_ALONE: [&str; 3] =
+    ["attention, masked, with dropout", "attention, packed, with dropout", "dropout"];
 
 fn run<T: Float>(case: &Case, build: Build<T>) -> Results {
     let tape = Tape::eval();

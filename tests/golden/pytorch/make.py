@@ -103,6 +103,12 @@ def attention(heads, counts=None):
     return run
 
 
+def packed_attention(q, k, v):
+    """Sentences of two, none and three queries over three, two and no keys: [5, 4] each."""
+    first = attention(2, [[2, 3]])(q[None, :2], k[None, :3], v[None, :3])[0]
+    return torch.cat([first, torch.zeros_like(q[2:])])
+
+
 def flags(text, *shape):
     return torch.tensor([letter == "1" for letter in text]).reshape(shape)
 
@@ -118,6 +124,7 @@ OPS = {
     "attention": ([(2, 3, 4), (2, 5, 4), (2, 5, 4)], attention(2)),
     "attention, masked": ([(2, 3, 4)] * 3, attention(2, [[1, 2, 3], [0, 1, 1]])),
     "attention, several blocks": ([(1, 70, 2)] * 3, attention(1, [list(range(1, 71))])),
+    "attention, packed": ([(5, 4)] * 3, packed_attention),
     "attention, of itself": ([(1, 3, 4)], lambda x: attention(2)(x, x, x)),
     "concat": ([(2, 3, 2), (2, 1, 2)], lambda *x: torch.cat(x, 1)),
     "concat, three": ([(2, 3), (2, 1), (2, 2)], lambda *x: torch.cat(x, 1)),

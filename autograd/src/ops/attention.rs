@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::kernels::cpu::attention::{Geometry, Span, attention, attention_backward};
+use crate::kernels::cpu::attention::{Forward, Geometry, Span, attention, attention_backward};
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Keep, Shape, Tensor};
@@ -75,24 +75,26 @@ fn packed_spans([queries, keys]: &[Arc<[usize]>; 2], rows: [usize; 2]) -> Vec<Sp
 }
 
 impl<T: Float> Op<T, 3> for Attention {
-    type Saved = ();
+    /// The logarithm of each row's sum of exponentials, `[N, H]`.
+    type Saved = Tensor<T>;
     const NAME: &'static str = "attention";
     const RULE: &'static str =
         "dV += Aᵀ·dO  dA = dO·Vᵀ  dS = A∘(dA − rowsum(A∘dA))  dQ += dS·K/√d  dK += dSᵀ·Q/√d";
 
-    fn forward(&self, [q, k, v]: [&Tensor<T>; 3]) -> (Tensor<T>, ()) {
+    fn forward(&self, [q, k, v]: [&Tensor<T>; 3]) -> (Tensor<T>, Tensor<T>) {
         let geometry = self.geometry([q.shape(), k.shape(), v.shape()]);
+        let mut lse = Tensor::fill_with([q.shape().rows(), self.heads], |_| {});
         let o = Tensor::fill_with(q.shape(), |o| {
-            attention(&geometry, q.as_slice(), k.as_slice(), v.as_slice(), o);
+            attention(&geometry, [q, k, v].map(Tensor::as_slice), o, lse.make_mut());
         });
-        (o, ())
+        (o, lse)
     }
 
-    fn backward(&self, _: &(), cx: Backward<'_, T, 3>) {
-        let [q, k, v] = cx.inputs;
-        let geometry = self.geometry([q.shape(), k.shape(), v.shape()]);
-        let operands = [q.as_slice(), k.as_slice(), v.as_slice(), cx.dy.as_slice()];
-        attention_backward(&geometry, operands, cx.grads.each_mut().map(crate::Slot::open));
+    fn backward(&self, lse: &Tensor<T>, cx: Backward<'_, T, 3>) {
+        let geometry = self.geometry(cx.inputs.map(Tensor::shape));
+        let qkv = cx.inputs.map(Tensor::as_slice);
+        let forward = Forward { qkv, o: cx.output.as_slice(), lse: lse.as_slice() };
+        attention_backward(&geometry, forward, cx.dy.as_slice(), cx.grads.each_mut().map(crate::Slot::open));
     }
 }
 
@@ -181,6 +183,9 @@ cases! {
     "attention, several blocks" [[1, 70, 2], [1, 70, 2], [1, 70, 2]] |tape, q, k, v| {
         q.attention(k, v, &causal_70())
     }, explained: q.attention_explained(k, v, &causal_70()).0;
+    "attention, several tiles" [[1, 3, 2], [1, 300, 2], [1, 300, 2]] |tape, q, k, v| {
+        q.attention(k, v, &two_tiles())
+    }, explained: q.attention_explained(k, v, &two_tiles()).0;
     "attention, packed" [[5, 4], [5, 4], [5, 4]] |tape, q, k, v| {
         q.attention(k, v, &packed())
     }, explained: one_by_one([q, k, v]);
@@ -190,6 +195,11 @@ cases! {
     "attention, of itself" [[1, 3, 4]] |tape, x| {
         x.attention(x, x, &Attention::plain(2))
     }, explained: x.attention_explained(x, x, &Attention::plain(2)).0;
+}
+
+/// The first query sees one tile of keys, the last one all.
+fn two_tiles() -> Attention {
+    Attention { kept: Some([200, 257, 300].into()), ..Attention::plain(1) }
 }
 
 fn causal_70() -> Attention {

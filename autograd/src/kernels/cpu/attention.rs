@@ -1,16 +1,19 @@
-//! Scaled dot-product attention by blocks of query rows, reading heads by stride.
+//! Scaled dot-product attention by tiles of query rows and keys, reading heads by stride.
 //!
 //! Queries, keys and values are rows of `H·d` columns, head `h` in columns `h·d .. (h + 1)·d`; the rows of a sentence follow
-//! each other, with padding between sentences or without. Memory beyond the operands is one block of scores per call, linear in `S`: the backward pass computes the weights again from queries
-//! and keys (Dao et al., "FlashAttention", 2022, without its tiling of keys).
+//! each other, with padding between sentences or without. Memory beyond the operands is linear in the length: a tile of
+//! scores, one head's keys and values transposed, and the logarithm of each row's sum of exponentials, from which the
+//! backward pass computes the weights again (Dao et al., "FlashAttention", 2022; the running maximum is that of Milakov
+//! and Gimelshein, "Online normalizer calculation for softmax", 2018).
 
 use std::ops::Range;
 
 use super::dropout::dropout_in_place_at;
-use super::gemm::{Gemm, Matrix, product};
-use super::softmax::{softmax_backward, softmax_prefix_in_place};
+use super::gemm::{Gemm, Matrix};
+use super::small_product::{small_product, transpose};
+use super::softmax::{largest, weight};
 use crate::buffer::Buffer;
-use crate::float::Float;
+use crate::{float::Float, simd};
 
 /// One sentence: its rows of queries, and its rows of keys and values.
 #[derive(Clone, Debug)]
@@ -38,22 +41,27 @@ pub struct Geometry<'a> {
     pub dropout: Option<(f64, u64)>,
 }
 
-/// Query rows of one block: enough for an efficient product, few enough that scores of a long sentence stay cached.
-const BLOCK: usize = 64;
+/// Query rows of one tile: a multiple of what a small product keeps in registers.
+const ROWS: usize = 48;
 
-/// One head's block of query rows.
-struct Block {
+/// Keys of one tile: its scores, and the keys and values themselves, stay in the nearer caches.
+const KEYS: usize = 256;
+
+/// One head of one sentence.
+struct Head {
+    span: Span,
     head: usize,
-    /// The first row of queries.
+    /// The number that its first weight has among the weights of the whole call.
+    weight: usize,
+}
+
+/// Some query rows of a head.
+struct Block {
+    /// The first row, and how many there are.
     query: usize,
     rows: usize,
-    /// The first row of keys.
-    key: usize,
     /// Keys that some row of the block may see; later ones are not even multiplied.
     limit: usize,
-    /// Keys of the sentence, and the number that its first weight here has among the weights of the whole call.
-    keys: usize,
-    weight: usize,
 }
 
 impl Geometry<'_> {
@@ -61,179 +69,321 @@ impl Geometry<'_> {
         self.width / self.heads
     }
 
-    fn blocks(&self) -> impl Iterator<Item = Block> {
-        let mut weights = 0;
-        self.spans.iter().flat_map(move |Span { queries, keys }| {
-            let (before, size) = (weights, queries.len() * keys.len());
-            weights += self.heads * size;
-            (0..self.heads).flat_map(move |head| {
-                queries.clone().step_by(BLOCK).map(move |query| {
-                    let rows = BLOCK.min(queries.end - query);
-                    let kept = self.kept.map(|kept| &kept[query..query + rows]);
-                    let limit = kept.map_or(keys.len(), |kept| {
-                        kept.iter().map(|&count| count as usize).max().unwrap_or(0).min(keys.len())
-                    });
-                    let weight = before + head * size + (query - queries.start) * keys.len();
-                    Block { head, query, rows, key: keys.start, limit, keys: keys.len(), weight }
-                })
-            })
+    fn heads(&self) -> impl Iterator<Item = Head> {
+        let mut weight = 0;
+        self.spans.iter().flat_map(move |span| {
+            let (before, size) = (weight, span.queries.len() * span.keys.len());
+            weight += self.heads * size;
+            (0..self.heads).map(move |head| Head { span: span.clone(), head, weight: before + head * size })
         })
     }
 
-    /// Room for the scores of any block.
-    fn scores(&self) -> usize {
-        let of = |Span { queries, keys }: &Span| BLOCK.min(queries.len()) * keys.len();
-        self.spans.iter().map(of).max().unwrap_or(0)
+    fn blocks(&self, head: &Head) -> impl Iterator<Item = Block> {
+        let Span { queries, keys } = head.span.clone();
+        queries.clone().step_by(ROWS).map(move |query| {
+            let rows = ROWS.min(queries.end - query);
+            let limit = self.kept(query, rows).map_or(keys.len(), |kept| {
+                kept.iter().map(|&count| count as usize).max().unwrap_or(0).min(keys.len())
+            });
+            Block { query, rows, limit }
+        })
     }
 
-    /// Where the block's queries begin.
-    fn query_offset(&self, block: &Block) -> usize {
-        block.query * self.width + block.head * self.head_size()
+    fn kept(&self, query: usize, rows: usize) -> Option<&[u32]> {
+        self.kept.map(|kept| &kept[query..query + rows])
     }
 
-    /// Where the block's keys begin.
-    fn key_offset(&self, block: &Block) -> usize {
-        block.key * self.width + block.head * self.head_size()
+    /// The keys of the longest sentence.
+    fn most_keys(&self) -> usize {
+        self.spans.iter().map(|span| span.keys.len()).max().unwrap_or(0)
     }
 
-    /// The block's attention weights, before dropout: `softmax(scale · Q·Kᵀ)` over the kept keys.
-    fn weights<T: Float>(&self, block: &Block, q: &[T], k: &[T], weights: &mut [T]) {
-        product(Gemm {
-            size: (block.rows, self.head_size(), block.limit),
-            a: Matrix::rows(&q[self.query_offset(block)..], self.width),
-            b: Matrix::rows(&k[self.key_offset(block)..], self.width).t(),
-            c: weights,
-            c_stride: block.limit,
-            scale: T::of(self.scale),
+    /// Where row `row` of a head begins.
+    fn at(&self, row: usize, head: &Head) -> usize {
+        row * self.width + head.head * self.head_size()
+    }
+
+    /// The keys or values of a head from its key `first` on, as rows.
+    fn rows<'a, T>(&self, x: &'a [T], head: &Head, first: usize) -> Matrix<'a, T> {
+        Matrix::rows(&x[self.at(head.span.keys.start + first, head)..], self.width)
+    }
+
+    /// The keys or values of a head as columns, `[d, S]`.
+    fn columns<T: Float>(&self, x: &[T], head: &Head, out: &mut [T]) {
+        if !head.span.keys.is_empty() {
+            transpose(self.rows(x, head, 0), head.span.keys.len(), self.head_size(), out);
+        }
+    }
+
+    /// `tile [rows, keys] = scale · x·yᵀ` for the block's rows of `x`, and `y` given by columns.
+    fn scores<T: Float>(
+        &self,
+        head: &Head,
+        block: &Block,
+        keys: &Range<usize>,
+        scale: T,
+        x: &[T],
+        y: &[T],
+        tile: &mut [T],
+    ) {
+        small_product(Gemm {
+            size: (block.rows, self.head_size(), keys.len()),
+            a: Matrix::rows(&x[self.at(block.query, head)..], self.width),
+            b: Matrix::rows(&y[keys.start..], head.span.keys.len()),
+            c: tile,
+            c_stride: keys.len(),
+            scale,
             keep: false,
         });
-        let kept = self.kept.map(|kept| &kept[block.query..][..block.rows]);
-        softmax_prefix_in_place(weights, block.limit, kept);
     }
 
-    /// Drops entries of a block of weights, or of their gradient: both by the same mask.
-    fn drop<T: Float>(&self, block: &Block, weights: &mut [T]) {
+    /// Drops entries of a tile of weights, or of their gradient: both by the same mask.
+    fn drop<T: Float>(&self, head: &Head, block: &Block, keys: &Range<usize>, tile: &mut [T]) {
         let Some((p, key)) = self.dropout else { return };
-        for (i, row) in weights.chunks_exact_mut(block.limit).enumerate() {
-            dropout_in_place_at(row, key, p, (block.weight + i * block.keys) as u64);
+        let first = head.weight + (block.query - head.span.queries.start) * head.span.keys.len() + keys.start;
+        for (i, row) in tile.chunks_exact_mut(keys.len()).enumerate() {
+            dropout_in_place_at(row, key, p, (first + i * head.span.keys.len()) as u64);
         }
     }
 }
 
-/// `O = dropout(softmax(scale · Q·Kᵀ)) · V` per sentence and head; writes all of `o`.
-pub fn attention<T: Float>(g: &Geometry<'_>, q: &[T], k: &[T], v: &[T], o: &mut [T]) {
-    let mut scores = Buffer::<T>::stale(g.scores());
-    for block in g.blocks() {
-        let (out, d) = (&mut o[g.query_offset(&block)..], g.head_size());
-        if block.limit == 0 {
-            // No query of the block sees any key: the output is zero, not undefined.
-            for row in 0..block.rows {
-                out[row * g.width..][..d].fill(T::ZERO);
+/// `O = dropout(softmax(scale · Q·Kᵀ)) · V` per sentence and head; writes all of `o`, and into `lse [N, H]` the logarithm of
+/// each row's sum of exponentials.
+///
+/// Tile by tile: where a new tile has a larger score than all before, what was summed so far is scaled down to it.
+pub fn attention<T: Float>(g: &Geometry<'_>, [q, k, v]: [&[T]; 3], o: &mut [T], lse: &mut [T]) {
+    let d = g.head_size();
+    let mut columns = Buffer::<T>::stale(d * g.most_keys());
+    let mut tile = Buffer::<T>::stale(ROWS * KEYS.min(g.most_keys()));
+    for head in g.heads() {
+        g.columns(k, &head, &mut columns);
+        for block in g.blocks(&head) {
+            let (mut max, mut total, mut shrink) = ([T::NEG_INFINITY; ROWS], [T::ZERO; ROWS], [T::ONE; ROWS]);
+            let out = &mut o[g.at(block.query, &head)..];
+            for first in (0..block.limit).step_by(KEYS) {
+                let keys = first..block.limit.min(first + KEYS);
+                let tile = &mut tile[..block.rows * keys.len()];
+                g.scores(&head, &block, &keys, T::of(g.scale), q, &columns, tile);
+                let kept = g.kept(block.query, block.rows);
+                exponentials(tile, keys.len(), first, kept, &mut max, &mut total, &mut shrink);
+                if first > 0 {
+                    scale_rows(out, g.width, d, &shrink[..block.rows]);
+                }
+                g.drop(&head, &block, &keys, tile);
+                small_product(Gemm {
+                    size: (block.rows, keys.len(), d),
+                    a: Matrix::rows(tile, keys.len()),
+                    b: g.rows(v, &head, first),
+                    c: out,
+                    c_stride: g.width,
+                    scale: T::ONE,
+                    keep: first > 0,
+                });
             }
-            continue;
+            for r in 0..block.rows {
+                lse[(block.query + r) * g.heads + head.head] = max[r] + total[r].ln();
+                // No key is seen, or none has any weight: the output is zero, not undefined.
+                let seen = total[r] > T::ZERO;
+                shrink[r] = if seen { T::ONE / total[r] } else { T::ZERO };
+                if !seen {
+                    out[r * g.width..][..d].fill(T::ZERO);
+                }
+            }
+            scale_rows(out, g.width, d, &shrink[..block.rows]);
         }
-        let weights = &mut scores[..block.rows * block.limit];
-        g.weights(&block, q, k, weights);
-        g.drop(&block, weights);
-        product(Gemm {
-            size: (block.rows, block.limit, d),
-            a: Matrix::rows(weights, block.limit),
-            b: Matrix::rows(&v[g.key_offset(&block)..], g.width),
-            c: out,
-            c_stride: g.width,
-            scale: T::ONE,
-            keep: false,
-        });
     }
 }
 
-/// Adds the gradients of [`attention`] to those of `dq`, `dk` and `dv` that are wanted; each comes with whether it holds
-/// something to keep.
+/// What [`attention`] was given and what it gave.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward<'a, T> {
+    /// Queries, keys and values.
+    pub qkv: [&'a [T]; 3],
+    /// The output.
+    pub o: &'a [T],
+    /// The logarithms of the sums of exponentials.
+    pub lse: &'a [T],
+}
+
+/// Adds the gradients of [`attention`] to those of queries, keys and values that are wanted; each comes with whether it
+/// holds something to keep.
 ///
 /// With `A` the weights and `m` the dropout mask: `dV += (m∘A)ᵀ·dO`, `dA = m∘(dO·Vᵀ)`, `dS = A∘(dA − rowsum(A∘dA))`,
-/// `dQ += scale·dS·K`, `dK += scale·dSᵀ·Q`.
+/// `dQ += scale·dS·K`, `dK += scale·dSᵀ·Q`. The sum of row `i` is `Σⱼ Aᵢⱼ mᵢⱼ ⟨dOᵢ, Vⱼ⟩ = ⟨dOᵢ, Oᵢ⟩`, which needs no tile.
 pub fn attention_backward<T: Float>(
     g: &Geometry<'_>,
-    [q, k, v, d_o]: [&[T]; 4],
+    forward: Forward<'_, T>,
+    d_o: &[T],
     grads: [Option<(&mut [T], bool)>; 3],
 ) {
+    let Forward { qkv: [q, k, v], o, lse } = forward;
     let [mut dq, mut dk, mut dv] = grads.map(|slot| {
         slot.map(|(out, keep)| {
-            // Blocks add up in keys and values, and skip those that no query sees: all start from something defined.
+            // Tiles add up, and skip what no query sees: all start from something defined.
             if !keep {
                 out.fill(T::ZERO);
             }
             out
         })
     });
-    let size = g.scores();
-    let (mut scores, mut dropped, mut flow) =
-        (Buffer::<T>::stale(size), Buffer::<T>::stale(size), Buffer::<T>::stale(size));
     let d = g.head_size();
-    for block in g.blocks() {
-        let (rows, limit) = (block.rows, block.limit);
-        if limit == 0 {
-            continue;
-        }
-        let (at_query, at_key) = (g.query_offset(&block), g.key_offset(&block));
-        let weights = &mut scores[..rows * limit];
-        g.weights(&block, q, k, weights);
-        if let Some(dv) = &mut dv {
-            let mut weights = &*weights;
-            if g.dropout.is_some() {
-                let dropped = &mut dropped[..rows * limit];
-                dropped.copy_from_slice(weights);
-                g.drop(&block, dropped);
-                weights = dropped;
+    let room = || Buffer::<T>::stale(d * g.most_keys());
+    let (mut key_columns, mut value_columns) = (room(), room());
+    let room = || Buffer::<T>::stale(ROWS * KEYS.min(g.most_keys()));
+    let (mut weights, mut dropped, mut flow) = (room(), room(), room());
+    let mut row_sums = [T::ZERO; ROWS];
+    for head in g.heads() {
+        g.columns(k, &head, &mut key_columns);
+        g.columns(v, &head, &mut value_columns);
+        for block in g.blocks(&head) {
+            let at = g.at(block.query, &head);
+            let queries = Matrix::rows(&q[at..], g.width);
+            let upstream = Matrix::rows(&d_o[at..], g.width);
+            row_dots(&d_o[at..], &o[at..], g.width, d, &mut row_sums[..block.rows]);
+            let kept = g.kept(block.query, block.rows);
+            let lse = &lse[block.query * g.heads + head.head..];
+            for first in (0..block.limit).step_by(KEYS) {
+                let keys = first..block.limit.min(first + KEYS);
+                let (size, n) = (block.rows * keys.len(), keys.len());
+                let at_key = g.at(head.span.keys.start + first, &head);
+                let weights = &mut weights[..size];
+                g.scores(&head, &block, &keys, T::of(g.scale), q, &key_columns, weights);
+                weights_again(weights, n, first, kept, lse, g.heads);
+                // `[keys, d] += tileᵀ · rows`, and `[rows, d] += tile · keys`
+                let by_keys = |tile: &[T], scale, rows, out: &mut [T]| {
+                    let a = Matrix::rows(tile, n).t();
+                    let (c, c_stride) = (&mut out[at_key..], g.width);
+                    small_product(Gemm {
+                        size: (n, block.rows, d),
+                        a,
+                        b: rows,
+                        c,
+                        c_stride,
+                        scale,
+                        keep: true,
+                    });
+                };
+                if let Some(dv) = &mut dv {
+                    if g.dropout.is_some() {
+                        let dropped = &mut dropped[..size];
+                        dropped.copy_from_slice(weights);
+                        g.drop(&head, &block, &keys, dropped);
+                        by_keys(dropped, T::ONE, upstream, dv);
+                    } else {
+                        by_keys(weights, T::ONE, upstream, dv);
+                    }
+                }
+                if dq.is_none() && dk.is_none() {
+                    continue;
+                }
+                let flow = &mut flow[..size];
+                g.scores(&head, &block, &keys, T::ONE, d_o, &value_columns, flow);
+                g.drop(&head, &block, &keys, flow);
+                through_softmax(weights, flow, n, &row_sums);
+                let scale = T::of(g.scale);
+                if let Some(dq) = &mut dq {
+                    small_product(Gemm {
+                        size: (block.rows, n, d),
+                        a: Matrix::rows(flow, n),
+                        b: g.rows(k, &head, first),
+                        c: &mut dq[at..],
+                        c_stride: g.width,
+                        scale,
+                        keep: true,
+                    });
+                }
+                if let Some(dk) = &mut dk {
+                    by_keys(flow, scale, queries, dk);
+                }
             }
-            product(Gemm {
-                size: (limit, rows, d),
-                a: Matrix::rows(weights, limit).t(),
-                b: Matrix::rows(&d_o[at_query..], g.width),
-                c: &mut dv[at_key..],
-                c_stride: g.width,
-                scale: T::ONE,
-                keep: true,
-            });
         }
-        if dq.is_none() && dk.is_none() {
-            continue;
+    }
+}
+
+/// How many of the `n` keys from `first` on row `r` may see.
+#[inline(always)]
+fn seen(kept: Option<&[u32]>, r: usize, first: usize, n: usize) -> usize {
+    kept.map_or(n, |kept| (kept[r] as usize).saturating_sub(first).min(n))
+}
+
+simd! {
+    /// Turns rows of `n` scores into exponentials of their distance to the largest score so far, `max`, zero for keys that
+    /// are not kept; `total` is their sum so far, and `shrink` what sums of earlier tiles are to be multiplied by.
+    fn exponentials<T>(
+        s,
+        tile: &mut [T],
+        n: usize,
+        first: usize,
+        kept: Option<&[u32]>,
+        max: &mut [T],
+        total: &mut [T],
+        shrink: &mut [T],
+    ) {
+        for (r, row) in tile.chunks_exact_mut(n).enumerate() {
+            let (row, rest) = row.split_at_mut(seen(kept, r, first, n));
+            rest.fill(T::ZERO);
+            let before = max[r];
+            max[r] = before.max(largest(s, row));
+            if max[r] == T::NEG_INFINITY {
+                row.fill(T::ZERO);
+                continue;
+            }
+            let most = s.splat(max[r]);
+            let mut sum = s.splat(T::ZERO);
+            for x in row.chunks_mut(S::LANES) {
+                let e = weight(s, s.load(x, T::NEG_INFINITY), most);
+                sum = s.add(sum, e);
+                s.store(e, x);
+            }
+            shrink[r] = (before - max[r]).exp();
+            total[r] = total[r] * shrink[r] + s.sum(sum);
         }
-        let da = &mut flow[..rows * limit];
-        product(Gemm {
-            size: (rows, d, limit),
-            a: Matrix::rows(&d_o[at_query..], g.width),
-            b: Matrix::rows(&v[at_key..], g.width).t(),
-            c: da,
-            c_stride: limit,
-            scale: T::ONE,
-            keep: false,
-        });
-        g.drop(&block, da);
-        let ds = &mut dropped[..rows * limit];
-        softmax_backward(weights, da, ds, limit, false);
-        let scale = T::of(g.scale);
-        if let Some(dq) = &mut dq {
-            product(Gemm {
-                size: (rows, limit, d),
-                a: Matrix::rows(ds, limit),
-                b: Matrix::rows(&k[at_key..], g.width),
-                c: &mut dq[at_query..],
-                c_stride: g.width,
-                scale,
-                keep: true,
-            });
+    }
+
+    /// Turns rows of `n` scores into softmax weights, `exp(score − lse)`; the logarithms are `stride` apart.
+    fn weights_again<T>(s, tile: &mut [T], n: usize, first: usize, kept: Option<&[u32]>, lse: &[T], stride: usize) {
+        for (r, row) in tile.chunks_exact_mut(n).enumerate() {
+            let lse = lse[r * stride];
+            let count = if lse == T::NEG_INFINITY { 0 } else { seen(kept, r, first, n) };
+            let (row, rest) = row.split_at_mut(count);
+            rest.fill(T::ZERO);
+            let lse = s.splat(lse);
+            for x in row.chunks_mut(S::LANES) {
+                s.store(weight(s, s.load(x, T::NEG_INFINITY), lse), x);
+            }
         }
-        if let Some(dk) = &mut dk {
-            product(Gemm {
-                size: (limit, rows, d),
-                a: Matrix::rows(ds, limit).t(),
-                b: Matrix::rows(&q[at_query..], g.width),
-                c: &mut dk[at_key..],
-                c_stride: g.width,
-                scale,
-                keep: true,
-            });
+    }
+
+    /// `flow = weights ∘ (flow − sum)`, with a sum for each row of `n`.
+    fn through_softmax<T>(s, weights: &[T], flow: &mut [T], n: usize, sums: &[T]) {
+        for ((weights, flow), &sum) in weights.chunks_exact(n).zip(flow.chunks_exact_mut(n)).zip(sums) {
+            let sum = s.splat(sum);
+            for (weights, flow) in weights.chunks(S::LANES).zip(flow.chunks_mut(S::LANES)) {
+                let change = s.sub(s.load(flow, T::ZERO), sum);
+                s.store(s.mul(s.load(weights, T::ZERO), change), flow);
+            }
+        }
+    }
+
+    /// `out[r] = ⟨a_r, b_r⟩` for rows of `n` entries that are `stride` apart.
+    fn row_dots<T>(s, a: &[T], b: &[T], stride: usize, n: usize, out: &mut [T]) {
+        for (r, out) in out.iter_mut().enumerate() {
+            let (a, b) = (&a[r * stride..][..n], &b[r * stride..][..n]);
+            let mut sum = s.splat(T::ZERO);
+            for (a, b) in a.chunks(S::LANES).zip(b.chunks(S::LANES)) {
+                sum = s.fma(s.load(a, T::ZERO), s.load(b, T::ZERO), sum);
+            }
+            *out = s.sum(sum);
+        }
+    }
+
+    /// Multiplies rows of `n` entries that are `stride` apart by a factor each.
+    fn scale_rows<T>(s, x: &mut [T], stride: usize, n: usize, factors: &[T]) {
+        for (r, &factor) in factors.iter().enumerate() {
+            let factor = s.splat(factor);
+            for x in x[r * stride..][..n].chunks_mut(S::LANES) {
+                s.store(s.mul(s.load(x, T::ZERO), factor), x);
+            }
         }
     }
 }

@@ -24,7 +24,8 @@ impl<'a, T> Matrix<'a, T> {
         Self { data: self.data, row_stride: self.col_stride, col_stride: self.row_stride }
     }
 
-    fn holds(&self, rows: usize, cols: usize) -> bool {
+    /// Whether all of `[rows, cols]` lies in the storage.
+    pub(super) fn holds(&self, rows: usize, cols: usize) -> bool {
         rows == 0
             || cols == 0
             || (rows - 1) * self.row_stride + (cols - 1) * self.col_stride < self.data.len()

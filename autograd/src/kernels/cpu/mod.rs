@@ -14,6 +14,7 @@ pub mod gemm;
 pub mod layer_norm;
 pub mod peak;
 pub mod simd;
+pub mod small_product;
 pub mod softmax;
 #[cfg(test)]
 mod testing;

@@ -26,7 +26,7 @@ pub(super) fn largest<T: Float, S: Simd<T>>(s: S, x: &[T]) -> T {
 
 /// `exp(x − max)`, exactly 0 at −∞: the vector exponential stops at about 1.2e-38, and no sum sees 2e-38 less.
 #[inline(always)]
-fn weight<T: Float, S: Simd<T>>(s: S, x: S::V, max: S::V) -> S::V {
+pub(super) fn weight<T: Float, S: Simd<T>>(s: S, x: S::V, max: S::V) -> S::V {
     s.max(s.splat(T::ZERO), s.sub(s.exp(s.sub(x, max)), s.splat(T::of(2e-38))))
 }
 

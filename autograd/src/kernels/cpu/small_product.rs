@@ -1,0 +1,168 @@
+//! Products of matrices that fit the caches, such as the blocks of attention, read where they lie.
+//!
+//! A general product copies both factors into an order of its own first, which pays off where each is used many times. A
+//! head of a sentence is too small for that. Here a tile of the result stays in registers, [`ROWS`] rows of two vectors,
+//! while the left factor is read entry by entry and the right one by whole rows.
+
+use super::gemm::{Gemm, Matrix};
+use super::simd::Simd;
+use crate::{float::Float, simd};
+
+/// Rows of a tile: with two vectors each they, two vectors of the right factor and one of the left fit 16 registers.
+const ROWS: usize = 6;
+
+simd! {
+    /// The product of [`product`](super::gemm::product), for small factors of which the right one has its rows in one
+    /// piece each (a column stride of 1).
+    pub fn small_product<T>(s, product: Gemm<'_, T>) {
+        let mut product = product;
+        let (m, k, n) = product.size;
+        let Gemm { a, b, c_stride, .. } = product;
+        assert!(a.holds(m, k) && b.holds(k, n), "small_product: a factor does not hold [{m}, {k}, {n}]");
+        assert!(b.col_stride == 1, "small_product: the right factor is transposed");
+        assert!(m == 0 || (m - 1) * c_stride + n <= product.c.len(), "small_product: no room for [{m}, {n}]");
+        for j in (0..n).step_by(2 * S::LANES) {
+            let wide = n - j > S::LANES;
+            let mut i = 0;
+            while i < m {
+                let rows = ROWS.min(m - i);
+                match (rows, wide) {
+                    (1, false) => tile::<T, S, 1, 1>(s, &mut product, i, j),
+                    (2, false) => tile::<T, S, 2, 1>(s, &mut product, i, j),
+                    (3, false) => tile::<T, S, 3, 1>(s, &mut product, i, j),
+                    (4, false) => tile::<T, S, 4, 1>(s, &mut product, i, j),
+                    (5, false) => tile::<T, S, 5, 1>(s, &mut product, i, j),
+                    (_, false) => tile::<T, S, ROWS, 1>(s, &mut product, i, j),
+                    (1, true) => tile::<T, S, 1, 2>(s, &mut product, i, j),
+                    (2, true) => tile::<T, S, 2, 2>(s, &mut product, i, j),
+                    (3, true) => tile::<T, S, 3, 2>(s, &mut product, i, j),
+                    (4, true) => tile::<T, S, 4, 2>(s, &mut product, i, j),
+                    (5, true) => tile::<T, S, 5, 2>(s, &mut product, i, j),
+                    (_, true) => tile::<T, S, ROWS, 2>(s, &mut product, i, j),
+                }
+                i += rows;
+            }
+        }
+    }
+}
+
+/// `M` rows of the result from row `i`, `W` vectors from column `j`.
+#[inline(always)]
+fn tile<T: Float, S: Simd<T>, const M: usize, const W: usize>(
+    s: S,
+    product: &mut Gemm<'_, T>,
+    i: usize,
+    j: usize,
+) {
+    let (_, k, n) = product.size;
+    let columns = (n - j).min(W * S::LANES);
+    let (a_row, a_col) = (product.a.row_stride, product.a.col_stride);
+    let a = &product.a.data[i * a_row..];
+    let mut sums = [[s.splat(T::ZERO); W]; M];
+    for l in 0..k {
+        let b = &product.b.data[l * product.b.row_stride + j..][..columns];
+        let mut row = [s.splat(T::ZERO); W];
+        for (w, v) in row.iter_mut().enumerate() {
+            *v = s.load(&b[w * S::LANES..], T::ZERO);
+        }
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let x = s.splat(a[r * a_row + l * a_col]);
+            for (sum, v) in sums.iter_mut().zip(&row) {
+                *sum = s.fma(x, *v, *sum);
+            }
+        }
+    }
+    let scale = s.splat(product.scale);
+    for (r, sums) in sums.iter().enumerate() {
+        let c = &mut product.c[(i + r) * product.c_stride + j..][..columns];
+        for (w, &sum) in sums.iter().enumerate() {
+            let c = &mut c[w * S::LANES..];
+            let sum = if product.keep { s.fma(sum, scale, s.load(c, T::ZERO)) } else { s.mul(sum, scale) };
+            s.store(sum, c);
+        }
+    }
+}
+
+/// Writes the transpose of `rows` rows of `n` entries: `out [n, rows]`.
+pub fn transpose<T: Float>(x: Matrix<'_, T>, rows: usize, n: usize, out: &mut [T]) {
+    assert!(x.holds(rows, n) && out.len() >= rows * n, "transpose: no room for [{n}, {rows}]");
+    // Sixteen rows at a time, so that the lines that are written stay in the nearest cache.
+    for first in (0..rows).step_by(16) {
+        let last = (first + 16).min(rows);
+        for j in 0..n {
+            let out = &mut out[j * rows + first..j * rows + last];
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = x.data[(first + i) * x.row_stride + j * x.col_stride];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gemm::product;
+    use super::super::testing::{assert_close, random, unread, widen};
+    use super::*;
+
+    fn check<T: Float>() {
+        for (m, k, n) in
+            [(1, 1, 1), (6, 4, 16), (7, 3, 33), (5, 64, 24), (24, 32, 32), (13, 1, 48), (2, 0, 3)]
+        {
+            let (a, b) = (random::<T>(m * k + 8, 1), random::<T>(k * (n + 3), 2));
+            for transposed in [false, true] {
+                let left = Matrix::rows(&a, if transposed { m } else { k });
+                let left = if transposed { left.t() } else { left };
+                for keep in [false, true] {
+                    let mut got = if keep { random(m * (n + 2), 3) } else { unread(m * (n + 2)) };
+                    let (mut expected, before) = (widen(&got), got.clone());
+                    let (wide_a, wide_b) = (widen(&a), widen(&b));
+                    let wide_left =
+                        Matrix { data: &wide_a, row_stride: left.row_stride, col_stride: left.col_stride };
+                    small_product(Gemm {
+                        size: (m, k, n),
+                        a: left,
+                        b: Matrix::rows(&b, n + 3),
+                        c: &mut got,
+                        c_stride: n + 2,
+                        scale: T::of(0.5),
+                        keep,
+                    });
+                    product(Gemm {
+                        size: (m, k, n),
+                        a: wide_left,
+                        b: Matrix::rows(&wide_b, n + 3),
+                        c: &mut expected,
+                        c_stride: n + 2,
+                        scale: 0.5,
+                        keep,
+                    });
+                    for row in 0..m {
+                        let at = row * (n + 2);
+                        assert_close(&got[at..at + n], &expected[at..at + n], 4.0 * k as f64 + 4.0);
+                        // What lies between the rows is nobody's to write.
+                        let between = |x: &[T]| {
+                            x[at + n..at + n + 2].iter().map(|x| x.to_f64().to_bits()).collect::<Vec<_>>()
+                        };
+                        assert_eq!(between(&got), between(&before));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn small_products_are_products() {
+        check::<f32>();
+        check::<f64>();
+    }
+
+    #[test]
+    fn a_transpose_swaps_rows_and_columns() {
+        let x = random::<f32>(20 * 5, 1);
+        let mut y = unread(3 * 20);
+        transpose(Matrix::rows(&x, 5), 20, 3, &mut y);
+        for (i, y) in y.iter().enumerate() {
+            assert_eq!(*y, x[i % 20 * 5 + i / 20]);
+        }
+    }
+}

@@ -160,8 +160,13 @@ impl Checkpoint {
     /// Writes this to `path`: first beside it, then renamed.
     ///
     /// # Errors
-    /// Where the file cannot be written; the one that was there before stays.
+    /// Where the file cannot be written, or a weight is not finite; the one that was there before stays.
     pub fn save(&self, path: &Path) -> Result<()> {
+        for (name, array) in &self.weights {
+            if let Some(weight) = array.data.iter().find(|weight| !weight.is_finite()) {
+                bail!("{}: not saved: {name} holds {weight}", path.display());
+            }
+        }
         let payload = bincode::serde::encode_to_vec(self, bincode::config::standard())
             .with_context(|| format!("{}: cannot encode", path.display()))?;
         let mut bytes = Vec::with_capacity(HEADER + payload.len());
@@ -281,6 +286,20 @@ mod tests {
         let mut newer = good;
         newer[8] = 99;
         assert!(error_of(&newer).contains("format 99"));
+    }
+
+    #[test]
+    fn weights_that_are_not_finite_are_never_saved_over_good_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.gradus");
+        checkpoint().save(&path).unwrap();
+        for broken in [f32::NAN, f32::NEG_INFINITY] {
+            let array = Array { shape: vec![2], data: vec![0.0, broken] };
+            let weights = BTreeMap::from([("b.weight".into(), array)]);
+            let error = Checkpoint { weights, ..checkpoint() }.save(&path).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("not saved: b.weight holds {broken}")), "{error}");
+        }
+        assert_eq!(Checkpoint::load(&path).unwrap(), checkpoint());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod agrees_with_pytorch;
+mod audit;
 mod common;
 mod decoding;
 mod fused_equals_explained;
@@ -10,6 +11,7 @@ mod learning;
 mod loss_invariants;
 mod metrics_equal_sacrebleu;
 mod no_leaks;
+mod not_finite;
 mod parameters;
 mod program;
 mod training_steps;

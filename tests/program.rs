@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use gradus::checkpoint::{Array, Checkpoint};
 use tempfile::TempDir;
 
-fn gradus(folder: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn gradus(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gradus"));
     command.current_dir(folder).args(arguments).stdin(Stdio::null());
     command
 }
 
-fn run(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
     gradus(folder, arguments).output().unwrap()
 }
 
@@ -31,7 +31,7 @@ fn complaint(folder: &Path, arguments: &[&str]) -> String {
 }
 
 /// A model and data so small that a step takes a few milliseconds.
-fn small_project() -> TempDir {
+pub(crate) fn small_project() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
     let (mut source, mut target) = (String::new(), String::new());
@@ -68,7 +68,7 @@ fn small_project() -> TempDir {
     folder
 }
 
-fn weights(folder: &Path, run: &str) -> std::collections::BTreeMap<String, Array> {
+pub(crate) fn weights(folder: &Path, run: &str) -> std::collections::BTreeMap<String, Array> {
     Checkpoint::load(&folder.join(run).join("checkpoints/last.gradus")).unwrap().weights
 }
 

@@ -1,11 +1,11 @@
 //! Looking at a tape: a table, a graph for Graphviz, the first value that is not finite.
 
 use std::collections::HashMap;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::panic::Location;
 
-use crate::kernels::cpu::elementwise::all_finite;
-use crate::param::Parameters;
+use crate::anomaly::not_finite;
+use crate::param::{Param, Parameters};
 use crate::tape::{NodeId, Tape};
 use crate::{Float, ParamId, Shape};
 
@@ -28,6 +28,36 @@ pub struct NodeInfo {
     pub label: Option<String>,
     /// The line that made it.
     pub location: &'static Location<'static>,
+}
+
+/// A node as a message names it: `#7 linear [9, 16] · [4, 16] → [9, 4] "scores" of head.weight (src/model.rs:33:9)`.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The node.
+    pub node: NodeInfo,
+    /// The shapes of its inputs.
+    pub input_shapes: Vec<Shape>,
+    /// The paths of the parameters that it is or reads.
+    pub parameters: Vec<String>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { node, input_shapes, parameters } = self;
+        write!(f, "{} {} ", node.id, node.op)?;
+        if !input_shapes.is_empty() {
+            let shapes: Vec<String> = input_shapes.iter().map(ToString::to_string).collect();
+            write!(f, "{} → ", shapes.join(" · "))?;
+        }
+        write!(f, "{} ", node.shape)?;
+        if let Some(label) = &node.label {
+            write!(f, "\"{label}\" ")?;
+        }
+        if !parameters.is_empty() {
+            write!(f, "of {} ", parameters.join(", "))?;
+        }
+        write!(f, "({})", node.location)
+    }
 }
 
 impl<T: Float> Tape<T> {
@@ -108,11 +138,36 @@ impl<T: Float> Tape<T> {
 
     /// The first node, in order of execution, that holds an infinite or undefined number: where things went wrong.
     pub fn first_non_finite(&self) -> Option<NodeInfo> {
-        let index = self.arena.borrow().nodes.iter().position(|node| {
+        let (id, _) = self.first_not_finite()?;
+        self.nodes().into_iter().nth(id.index())
+    }
+
+    /// The first node that holds a number that is not finite, and the number.
+    pub(crate) fn first_not_finite(&self) -> Option<(NodeId, f64)> {
+        self.arena.borrow().nodes.iter().enumerate().find_map(|(index, node)| {
             // −∞ before a softmax is how a mask is written, and no accident.
-            node.name != "mask_fill" && node.value.as_ref().is_some_and(|value| !all_finite(value.as_slice()))
-        })?;
-        self.nodes().into_iter().nth(index)
+            let value = node.value.as_ref().filter(|_| node.name != "mask_fill")?;
+            Some((NodeId(index as u32), not_finite(value)?))
+        })
+    }
+
+    /// Where a parameter lies, if it is on this tape.
+    pub(crate) fn node_of(&self, param: &Param<T>) -> Option<NodeId> {
+        self.arena.borrow().params.get(&param.id()).copied()
+    }
+
+    /// What a message says of a node of this tape.
+    pub(crate) fn place(&self, model: &dyn Parameters<T>, id: NodeId) -> Place {
+        let mut nodes = self.nodes();
+        let node = nodes.swap_remove(id.index());
+        let input_shapes = node.inputs.iter().map(|input| self.arena.borrow().nodes[input.index()].shape);
+        let input_shapes = input_shapes.collect();
+        // A parameter that is a model by itself has an empty path.
+        let named = model.parameters().into_iter().filter(|(path, _)| !path.is_empty());
+        let named = named.filter_map(|(path, param)| Some((self.node_of(param)?, path)));
+        let own = |other: &NodeId| *other == id || node.inputs.contains(other);
+        let parameters = named.filter(|(other, _)| own(other)).map(|(_, path)| path).collect();
+        Place { node, input_shapes, parameters }
     }
 
     /// Each node with its label, or with its path where it is a parameter of `model`.

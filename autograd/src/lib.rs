@@ -14,12 +14,16 @@
 //! * [`Op`] is what to implement for an op of one's own; [`gradcheck()`] says whether its rule is right, by
 //!   finite differences, and [`duality()`] to the last digits, by [`Dual`] numbers, which also give second derivatives:
 //!   [`hvp`]. [`verify`] runs every check on a [`Subject`].
+//! * [`audit`] says of a whole model that every parameter learns; [`Var::first_anomaly`] says where numbers stop being
+//!   finite.
 //! * [`Param`] and [`Parameters`] are what models are made of; [`Gradients`] is what a backward pass gives.
 
 #[macro_use]
 pub mod kernels;
 #[macro_use]
 pub mod cases;
+mod anomaly;
+mod audit;
 mod backward;
 pub mod buffer;
 mod dual;
@@ -40,6 +44,8 @@ mod subject;
 mod tape;
 mod tensor;
 
+pub use anomaly::{Anomaly, When};
+pub use audit::{AuditFailure, AuditReport, PathEnd, audit};
 pub use backward::{Step, Steps};
 pub use dual::Dual;
 pub use duality::{duality, hvp, jvp};
@@ -47,7 +53,7 @@ pub use float::Float;
 pub use gradcheck::{GradCheck, Law, Mismatch, Report, gradcheck, gradcheck_model};
 pub use gradients::Gradients;
 pub use ids::Ids;
-pub use inspect::NodeInfo;
+pub use inspect::{NodeInfo, Place};
 pub use keep::Keep;
 pub use op::{Backward, Op, Slot};
 pub use param::{Param, ParamId, Parameters, Path};

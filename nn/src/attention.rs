@@ -14,8 +14,9 @@ use crate::mask::Mask;
 pub struct MultiHeadAttention<T: Float = f32> {
     /// D to D, for queries.
     pub q_proj: Linear<T>,
-    /// D to D, for keys. Its bias moves all scores of a query alike, which softmax does not see: its gradient is zero by
-    /// mathematics.
+    /// D to D, for keys. The gradient of its bias is zero ([`zero_by_mathematics`]).
+    ///
+    /// [`zero_by_mathematics`]: crate::Transformer::zero_by_mathematics
     pub k_proj: Linear<T>,
     /// D to D, for values.
     pub v_proj: Linear<T>,

@@ -32,6 +32,7 @@ mod positional;
 mod residual;
 mod sentences;
 mod transformer;
+mod zero_by_mathematics;
 
 pub use attention::{KeyValue, MultiHeadAttention};
 pub use config::{

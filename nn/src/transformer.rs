@@ -1,6 +1,6 @@
 //! The whole model.
 
-use autograd::{Float, Ids, Param, Tape, Tensor, Var, parameters};
+use autograd::{Float, Ids, Param, Parameters, Tape, Tensor, Var, parameters};
 
 use crate::config::{Tied, TransformerConfig};
 use crate::decoder::{Decoder, DecoderCache};
@@ -82,6 +82,18 @@ impl<T: Float> Transformer<T> {
         };
         *init = own;
         model
+    }
+
+    /// The same model in another number type: an `f32` model in training becomes one whose gradients can be audited.
+    pub fn cast<U: Float>(&self) -> Transformer<U> {
+        let mut cast = Transformer::new(&self.config, &mut Init::seeded(0));
+        let mut values = self.parameters().into_iter();
+        cast.for_each_mut(|_, param| {
+            if let Some((_, own)) = values.next() {
+                *param.value_mut() = own.value().cast();
+            }
+        });
+        cast
     }
 
     /// The encoder's output for a batch of sources: `[B, S, D]`.

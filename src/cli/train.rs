@@ -102,6 +102,12 @@ pub(super) struct Arguments {
     /// Threads; 0 for one a core
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// Train without checking first that every parameter learns and its gradient is right
+    #[arg(long)]
+    no_audit: bool,
+    /// Leave out a step whose loss or gradient is not finite, instead of ending the training
+    #[arg(long)]
+    skip_nonfinite: bool,
     /// Print the result as one line of JSON
     #[arg(long)]
     json: bool,
@@ -162,7 +168,8 @@ impl Arguments {
         Ok(())
     }
 
-    /// What may change from one part of a run to the next, since the result does not depend on it.
+    /// What may change from one part of a run to the next: the result does not depend on it, or what it changes would have
+    /// ended the training.
     fn apply_limits(&self, config: &mut Config) {
         let train = &mut config.train;
         if self.steps.is_some() || self.epochs.is_some() || self.minutes.is_some() {
@@ -174,6 +181,8 @@ impl Arguments {
         if let Some(save_every) = self.save_every {
             train.save_every = save_every;
         }
+        train.audit &= !self.no_audit;
+        train.skip_nonfinite |= self.skip_nonfinite;
     }
 }
 
@@ -233,7 +242,7 @@ fn resume(arguments: &Arguments, run: Run) -> Result<Trainer> {
     arguments.apply(&mut config)?;
     if let Some(difference) = first_difference(&stored, &config) {
         bail!(
-            "{}: {difference}; only limits, threads and --save-every can change in a run that goes on",
+            "{}: {difference}; only limits, threads, --save-every and --skip-nonfinite can change in a run that goes on",
             path.display()
         );
     }
@@ -249,6 +258,7 @@ fn first_difference(stored: &Config, wanted: &Config) -> Option<String> {
     let (to, from) = (&mut wanted.train, &stored.train);
     (to.steps, to.epochs, to.minutes) = (from.steps, from.epochs, from.minutes);
     (to.threads, to.save_every) = (from.threads, from.save_every);
+    (to.audit, to.skip_nonfinite) = (from.audit, from.skip_nonfinite);
     let table = |config: &Config| toml::Table::try_from(config).unwrap_or_default();
     let (stored, wanted) = (table(stored), table(&wanted));
     for (section, values) in &wanted {
@@ -273,8 +283,12 @@ fn closing_words(summary: &Summary) -> String {
     }
     lines.push(format!("validation BLEU {:.2}", summary.valid_bleu));
     let (minutes, seconds) = (summary.seconds as u64 / 60, summary.seconds as u64 % 60);
+    let skipped = match summary.skipped {
+        0 => String::new(),
+        count => format!(" ({count} skipped, not finite)"),
+    };
     lines.push(format!(
-        "{} steps in {minutes} min {seconds} s, {} target tokens a second",
+        "{} steps{skipped} in {minutes} min {seconds} s, {} target tokens a second",
         summary.steps,
         crate::train::thousands(summary.tokens_per_second as usize)
     ));

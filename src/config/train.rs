@@ -50,6 +50,10 @@ pub struct TrainConfig {
     pub log_every: u64,
     /// Steps between checkpoints, beside those at validations; 0 for none.
     pub save_every: u64,
+    /// Whether the gradients of the whole model are audited before the first step.
+    pub audit: bool,
+    /// Whether a step whose loss or gradient is not finite is left out, instead of ending the training.
+    pub skip_nonfinite: bool,
     /// The weights of the finished model are the mean of those after this many of its last validations; 1 for none.
     pub average: usize,
 }
@@ -76,6 +80,8 @@ impl Default for TrainConfig {
             validate_sentences: 500,
             log_every: 20,
             save_every: 0,
+            audit: true,
+            skip_nonfinite: false,
             average: 5,
         }
     }

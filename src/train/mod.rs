@@ -4,6 +4,7 @@
 //! threads with the same result for any number of them.
 
 mod data;
+mod guard;
 mod report;
 mod run;
 pub mod step;

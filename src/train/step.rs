@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use autograd::{Float, Gradients, Ids, Profile, Tape, rng};
+use autograd::{Anomaly, AuditFailure, AuditReport, Float, Gradients, Ids, Profile, Tape, rng};
 use nn::{Objective, Sentences, Transformer};
 use optim::Adam;
 
@@ -124,13 +124,7 @@ pub fn gradients<T: Float>(
     options: &StepOptions,
     seed: u64,
 ) -> StepResult<T> {
-    let parts: Vec<Batch> = (batches.iter())
-        .flat_map(|rows| split(examples, rows, options.shards))
-        .map(|rows| collate(examples, &rows))
-        .collect();
-    let target_tokens: usize = parts.iter().map(Batch::target_tokens).sum();
-    let objective =
-        Objective { smoothing: options.smoothing, ignore: Some(PAD), weight: 1.0 / target_tokens as f64 };
+    let (parts, objective, target_tokens) = parts(examples, batches, options.shards, options.smoothing);
     let results = in_order(parts.len(), options.threads, |part| {
         let start = Instant::now();
         let tape = Tape::train(rng::derive(seed, part as u64));
@@ -150,6 +144,57 @@ pub fn gradients<T: Float>(
         sum.times.add(&times);
     }
     sum
+}
+
+/// Where the first number that is not finite comes from, in the step that [`gradients`] takes with the same arguments: the
+/// number of the part, and the node on its tape. `None` where every part is finite by itself.
+pub fn first_anomaly<T: Float>(
+    model: &Transformer<T>,
+    examples: &[Example],
+    batches: &[Vec<usize>],
+    options: &StepOptions,
+    seed: u64,
+) -> Option<(usize, Anomaly)> {
+    let (parts, objective, _) = parts(examples, batches, options.shards, options.smoothing);
+    parts.iter().enumerate().find_map(|(part, batch)| {
+        let tape = Tape::train(rng::derive(seed, part as u64));
+        Some((part, loss(model, &tape, batch, &objective).first_anomaly(model)?))
+    })
+}
+
+/// Checks the gradients of the whole loss of one batch in `f64`, with dropout: see [`audit`](autograd::audit()).
+///
+/// # Errors
+/// Where a parameter is not reached, or its gradient is wrong, zero or not finite.
+pub fn audit(
+    model: &Transformer,
+    examples: &[Example],
+    rows: &[usize],
+    smoothing: f64,
+) -> Result<AuditReport, AuditFailure> {
+    let (parts, objective, _) = parts(examples, &[rows.to_vec()], 1, smoothing);
+    let mut exact = model.cast::<f64>();
+    autograd::audit(
+        &mut exact,
+        |path| model.zero_by_mathematics(path),
+        |tape, exact| loss(exact, tape, &parts[0], &objective),
+    )
+}
+
+/// What is computed one by one, what of it is minimised, and the number of target tokens.
+fn parts(
+    examples: &[Example],
+    batches: &[Vec<usize>],
+    shards: usize,
+    smoothing: f64,
+) -> (Vec<Batch>, Objective, usize) {
+    let parts: Vec<Batch> = (batches.iter())
+        .flat_map(|rows| split(examples, rows, shards))
+        .map(|rows| collate(examples, &rows))
+        .collect();
+    let target_tokens: usize = parts.iter().map(Batch::target_tokens).sum();
+    let objective = Objective { smoothing, ignore: Some(PAD), weight: 1.0 / target_tokens as f64 };
+    (parts, objective, target_tokens)
 }
 
 /// The sum of the losses of all target tokens of `batches`, in nats, without dropout or smoothing, and their number.

@@ -140,9 +140,14 @@ impl Trainer {
     /// Trains until a limit is reached or a signal comes.
     ///
     /// # Errors
-    /// Where the loss is not a number any more, or something cannot be saved.
+    /// Where the audit before the first step finds a parameter that does not learn as it should, the loss or a gradient is
+    /// not finite (unless such steps are left out), or something cannot be saved.
     pub fn train(&mut self) -> Result<Outcome> {
         self.announce();
+        if self.config.train.audit && self.progress.step == 0 {
+            self.plan_batches();
+            self.audit()?;
+        }
         while self.fraction_done() < 1.0 {
             self.take_step()?;
             let end_of_epoch = self.progress.batch == 0;
@@ -205,14 +210,25 @@ impl Trainer {
         [steps, epochs, minutes].into_iter().flatten().fold(0.0, f64::max)
     }
 
+    /// Plans the next pass over the text where the last one is complete.
+    fn plan_batches(&mut self) {
+        if self.plan.is_empty() {
+            let train = &self.config.train;
+            self.plan = plan_epoch(&self.data.train, train.batch_tokens, train.seed, self.progress.epoch);
+        }
+    }
+
+    /// The batches of the next step.
+    pub(super) fn batches(&self) -> &[Vec<usize>] {
+        let first = self.progress.batch;
+        &self.plan[first..(first + self.config.train.accumulate).min(self.plan.len())]
+    }
+
     fn take_step(&mut self) -> Result<()> {
         let start = Instant::now();
         let train = self.config.train.clone();
-        if self.plan.is_empty() {
-            self.plan = plan_epoch(&self.data.train, train.batch_tokens, train.seed, self.progress.epoch);
-        }
-        let first = self.progress.batch;
-        let batches = &self.plan[first..(first + train.accumulate).min(self.plan.len())];
+        self.plan_batches();
+        let batches = self.batches().to_vec();
         let count = batches.len();
         let step = self.progress.step + 1;
         let seed = rng::derive(train.seed, step);
@@ -220,11 +236,10 @@ impl Trainer {
         let options = StepOptions::from(&train);
         let (model, adam) = (&mut self.model, &mut self.adam);
         let Step { loss, norm, target_tokens, .. } =
-            super::step::step(model, adam, &self.data.train, batches, &options, rate, seed);
-        if !loss.is_finite() || !norm.is_finite() {
-            bail!(
-                "step {step}: the loss is {loss} and the gradient's norm {norm}: training has diverged; try a lower rate"
-            );
+            super::step::step(model, adam, &self.data.train, &batches, &options, rate, seed);
+        let finite = loss.is_finite() && norm.is_finite();
+        if !finite {
+            self.not_finite(step, seed, loss, norm)?;
         }
 
         let progress = &mut self.progress;
@@ -234,11 +249,14 @@ impl Trainer {
             (progress.epoch, progress.batch) = (progress.epoch + 1, 0);
             self.plan.clear();
         }
+        progress.seconds += start.elapsed().as_secs_f64();
+        progress.step_seconds += start.elapsed().as_secs_f64();
+        if !finite {
+            return Ok(());
+        }
         progress.target_tokens += target_tokens as u64;
         progress.pending_loss += loss * target_tokens as f64;
         progress.pending_tokens += target_tokens as u64;
-        progress.seconds += start.elapsed().as_secs_f64();
-        progress.step_seconds += start.elapsed().as_secs_f64();
         let loss = progress.pending_loss / progress.pending_tokens as f64;
         let speed = progress.target_tokens as f64 / progress.step_seconds;
         let status = format!(

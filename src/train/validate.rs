@@ -27,6 +27,8 @@ pub struct Summary {
     pub valid_bleu: f64,
     /// Steps taken.
     pub steps: u64,
+    /// Those of them that were left out because their loss or gradient was not finite.
+    pub skipped: u64,
     /// Passes over the training text that are complete.
     pub epochs: u64,
     /// Seconds of training, validation included.
@@ -135,6 +137,7 @@ impl Trainer {
             unseen_pair_bleu: score(&self.corpora.unseen),
             valid_bleu,
             steps: progress.step,
+            skipped: self.skipped(),
             epochs: progress.epoch,
             seconds: progress.seconds,
             tokens_per_second: progress.target_tokens as f64 / progress.step_seconds,

@@ -6,7 +6,7 @@ use crate::tape::Tape;
 
 impl GradCheck {
     /// The first op on the tape whose own backward disagrees with differences of its own forward.
-    pub(super) fn culprit(&self, tape: &Tape<f64>) -> Option<String> {
+    pub(crate) fn culprit(&self, tape: &Tape<f64>) -> Option<String> {
         let arena = tape.arena.borrow();
         for (index, node) in arena.nodes.iter().enumerate() {
             let (Some(record), Some(value)) = (&node.record, &node.value) else { continue };

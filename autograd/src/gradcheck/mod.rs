@@ -201,7 +201,7 @@ fn set<M: Parameters<f64>>(inputs: &mut [Tensor<f64>], layer: &mut M, k: usize, 
     });
 }
 
-fn largest(x: &Tensor<f64>) -> f64 {
+pub(crate) fn largest(x: &Tensor<f64>) -> f64 {
     x.as_slice().iter().map(|x| x.abs()).fold(0.0, f64::max)
 }
 

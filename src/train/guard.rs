@@ -1,0 +1,66 @@
+//! What keeps a training from computing nonsense: the audit before it, and the stop at a step that is not finite.
+
+use std::cmp::Reverse;
+
+use anyhow::{Result, bail};
+use autograd::Parameters;
+use serde_json::{Value, json};
+
+use super::step::{StepOptions, audit, first_anomaly};
+use super::trainer::Trainer;
+use crate::checkpoint::Checkpoint;
+
+/// Padded tokens to audit with. The audit looks at every parameter, which takes few sentences, and long ones: attention
+/// over a single key does not learn.
+const AUDIT_TOKENS: usize = 64;
+
+impl Trainer {
+    /// Audits the gradients of all parameters on the longest sentences of the first batch.
+    pub(super) fn audit(&mut self) -> Result<()> {
+        let examples = &self.data.train;
+        let mut rows = self.batches().concat();
+        rows.sort_by_key(|&row| Reverse(examples[row].length()));
+        let longest = rows.first().map_or(1, |&row| examples[row].length());
+        rows.truncate((AUDIT_TOKENS / longest).max(1));
+        match audit(&self.model, examples, &rows, self.config.train.smoothing) {
+            Ok(report) => self.reporter.line(&report.to_string()),
+            Err(failure) => bail!("{failure} (--no-audit trains all the same)"),
+        }
+        Ok(())
+    }
+
+    /// Says where the numbers of this step stop being finite: ends the training, or records that the step is left out.
+    pub(super) fn not_finite(&mut self, step: u64, seed: u64, loss: f64, norm: f64) -> Result<()> {
+        let train = &self.config.train;
+        let options = StepOptions::from(train);
+        let found = first_anomaly(&self.model, &self.data.train, self.batches(), &options, seed);
+        let place = match found {
+            Some((part, anomaly)) => format!("in part {part} of the batch {anomaly}"),
+            None => "every part of the batch is finite by itself, but their sum is not".to_owned(),
+        };
+        let reason = format!("step {step}: the loss is {loss} and the gradient's norm {norm}: {place}");
+        // Steps that are left out do not mend weights.
+        let finite = |x: &f32| x.is_finite();
+        let mut weights = self.model.parameters().into_iter();
+        let sound = weights.all(|(_, param)| param.value().as_slice().iter().all(finite));
+        if train.skip_nonfinite && sound {
+            self.reporter.line(&format!("{reason}; the step is left out"));
+            return self.record(&json!({ "kind": "skip", "step": step, "reason": reason }));
+        }
+        let last = self.run.last();
+        match Checkpoint::load(&last).ok().and_then(|checkpoint| checkpoint.training) {
+            Some(training) => {
+                let (path, good) = (last.display(), training.progress.step);
+                bail!("{reason}; {path} is as it was after step {good}; a lower rate may help")
+            }
+            None => bail!("{reason}; no checkpoint was saved before; a lower rate may help"),
+        }
+    }
+
+    /// The number of steps that were left out. The record is in every checkpoint, so it is counted over all parts of a run.
+    pub(super) fn skipped(&self) -> u64 {
+        let is_skip =
+            |line: &&String| serde_json::from_str::<Value>(line).is_ok_and(|record| record["kind"] == "skip");
+        self.metrics.iter().filter(is_skip).count() as u64
+    }
+}

@@ -5,6 +5,7 @@
 mod agrees_with_pytorch;
 mod common;
 mod decoding;
+mod dependencies;
 mod fused_equals_explained;
 mod learning;
 mod loss_invariants;

@@ -22,6 +22,7 @@ pub mod kernels;
 pub mod cases;
 mod backward;
 pub mod buffer;
+mod depends;
 mod dual;
 mod duality;
 mod float;
@@ -41,6 +42,7 @@ mod tape;
 mod tensor;
 
 pub use backward::{Step, Steps};
+pub use depends::{Dependence, depends};
 pub use dual::Dual;
 pub use duality::{duality, hvp, jvp};
 pub use float::Float;

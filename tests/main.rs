@@ -10,6 +10,7 @@ mod fused_equals_explained;
 mod learning;
 mod loss_invariants;
 mod metrics_equal_sacrebleu;
+mod mutation_score;
 mod no_leaks;
 mod parameters;
 mod program;

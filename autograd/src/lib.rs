@@ -14,6 +14,7 @@
 //! * [`Op`] is what to implement for an op of one's own; [`gradcheck()`] says whether its rule is right, by
 //!   finite differences, and [`duality()`] to the last digits, by [`Dual`] numbers, which also give second derivatives:
 //!   [`hvp`]. [`verify`] runs every check on a [`Subject`].
+//! * [`Dependence`] proves what does not depend on what; [`faults`] are bugs to plant, to see whether checks find them.
 //! * [`Param`] and [`Parameters`] are what models are made of; [`Gradients`] is what a backward pass gives.
 
 #[macro_use]
@@ -25,6 +26,7 @@ pub mod buffer;
 mod depends;
 mod dual;
 mod duality;
+pub mod faults;
 mod float;
 mod gradcheck;
 mod gradients;

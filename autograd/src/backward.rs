@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::faults::Slip;
 use crate::gradients::Gradients;
 use crate::tape::{Arena, NodeId, Tape, Var};
 use crate::{Float, Tensor};
@@ -119,6 +120,7 @@ impl<'t, T: Float> Sweep<'t, T> {
         let dy = self.grads[node].take();
         let record = arena.nodes[node].record.take();
         if let (Some(dy), Some(record)) = (dy, record) {
+            self.slip(record.parents());
             let start = self.tape.profile.as_ref().map(|_| Instant::now());
             record.backward(&arena.nodes, node, &dy, &mut self.grads);
             if let (Some(profile), Some(start)) = (&self.tape.profile, start) {
@@ -128,6 +130,15 @@ impl<'t, T: Float> Sweep<'t, T> {
         // The root's value stays: it is the loss, which callers read.
         if node != self.root {
             arena.nodes[node].value = None;
+        }
+    }
+
+    /// Loses what has been collected for these nodes, where a planted fault says so.
+    fn slip(&mut self, parents: &[NodeId]) {
+        if self.tape.slip() == Some(Slip::Overwrite) {
+            for parent in parents {
+                self.grads[parent.index()] = None;
+            }
         }
     }
 
@@ -191,6 +202,7 @@ impl<T: Float> Iterator for Steps<'_, T> {
         // Fresh slots, so that this node's own contributions are seen before they are added.
         let mut fresh = vec![None; index];
         record.backward(&arena.nodes, index, &dy, &mut fresh);
+        self.sweep.slip(record.parents());
         let mut contributions = Vec::new();
         for (parent, contribution) in fresh.into_iter().enumerate() {
             let Some(contribution) = contribution else { continue };

@@ -173,6 +173,28 @@ mod tests {
     }
 
     #[test]
+    fn every_rule_adds_to_what_others_have_left() {
+        for case in all() {
+            // The second reader comes later, so that the sweep meets it first, and the rule finds its gradient there.
+            let gradients = |second: bool| -> Vec<Tensor<f64>> {
+                let tape = Tape::train(3);
+                let vars: Vec<_> = case.inputs().into_iter().map(|x| tape.input(x)).collect();
+                let y = (case.f64)(&tape, &vars);
+                let u = tape.constant(Tensor::normal(y.shape(), 1.0, &mut Stream::new(9)));
+                let readers = vars.iter().map(|x| x.scale(3.0).sum());
+                let root =
+                    readers.fold((y * u).sum(), |root, reader| if second { root + reader } else { root });
+                let gradients = root.backward();
+                let of =
+                    |&x: &Var<'_, f64>| gradients.wrt(x).cloned().unwrap_or_else(|| Tensor::zeros(x.shape()));
+                vars.iter().map(of).collect()
+            };
+            let expected: Vec<_> = gradients(false).iter().map(|alone| alone.map(|g| g + 3.0)).collect();
+            assert!(distance(&gradients(true), &expected) < 1e-12, "{}", case.name);
+        }
+    }
+
+    #[test]
     fn steps_and_backward_give_the_same_gradients() {
         for case in all() {
             let tape = Tape::train(3);

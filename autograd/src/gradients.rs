@@ -90,6 +90,10 @@ impl<T: Float> Gradients<T> {
         norm
     }
 
+    pub(crate) fn of_param(&self, param: ParamId) -> Option<&Tensor<T>> {
+        self.params.get(&param)
+    }
+
     pub(crate) fn insert(&mut self, param: ParamId, grad: Tensor<T>) {
         self.params.insert(param, grad);
     }

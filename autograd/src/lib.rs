@@ -16,6 +16,7 @@
 //!   [`hvp`]. [`verify`] runs every check on a [`Subject`].
 //! * [`audit`] says of a whole model that every parameter learns; [`Var::first_anomaly`] says where numbers stop being
 //!   finite.
+//! * [`Dependence`] proves what does not depend on what; [`faults`] are bugs to plant, to see whether checks find them.
 //! * [`Param`] and [`Parameters`] are what models are made of; [`Gradients`] is what a backward pass gives.
 
 #[macro_use]
@@ -26,8 +27,10 @@ mod anomaly;
 mod audit;
 mod backward;
 pub mod buffer;
+mod depends;
 mod dual;
 mod duality;
+pub mod faults;
 mod float;
 mod gradcheck;
 mod gradients;
@@ -47,6 +50,7 @@ mod tensor;
 pub use anomaly::{Anomaly, When};
 pub use audit::{AuditFailure, AuditReport, PathEnd, audit};
 pub use backward::{Step, Steps};
+pub use depends::{Dependence, depends};
 pub use dual::Dual;
 pub use duality::{duality, hvp, jvp};
 pub use float::Float;

@@ -6,6 +6,7 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Instant;
 
+use crate::faults::{Fault, Slip};
 use crate::kernels::cpu::elementwise::add_assign;
 use crate::op::{Backward, Op, Slot};
 use crate::param::{Param, ParamId};
@@ -40,6 +41,7 @@ pub struct Tape<T: Float = f32> {
     mode: Mode,
     seed: u64,
     pub(crate) swept: Cell<bool>,
+    fault: Cell<Option<&'static Fault>>,
     pub(crate) arena: RefCell<Arena<T>>,
     /// `None` where no clock is to be read.
     pub(crate) profile: Option<RefCell<Profile>>,
@@ -103,6 +105,7 @@ struct Recorded<O, S, const N: usize> {
     op: O,
     saved: S,
     parents: [NodeId; N],
+    fault: Option<&'static Fault>,
 }
 
 impl<T: Float, O: Op<T, N>, const N: usize> Record<T> for Recorded<O, O::Saved, N> {
@@ -131,17 +134,15 @@ impl<T: Float, O: Op<T, N>, const N: usize> Record<T> for Recorded<O, O::Saved, 
         };
         let mut slots = self.parents.map(|parent| {
             let node = &nodes[parent.index()];
-            Slot { grad: grads[parent.index()].take(), shape: node.shape, needed: node.needs_grad }
+            // A fault wants to see what this op adds, apart from what others have.
+            let grad = if self.fault.is_none() { grads[parent.index()].take() } else { None };
+            Slot { grad, shape: node.shape, needed: node.needs_grad }
         });
-        self.op.backward(
-            &self.saved,
-            Backward {
-                inputs: self.parents.map(|parent| held(parent.index())),
-                output: held(id),
-                dy,
-                grads: &mut slots,
-            },
-        );
+        let (inputs, output) = (self.parents.map(|parent| held(parent.index())), held(id));
+        self.op.backward(&self.saved, Backward { inputs, output, dy, grads: &mut slots });
+        if let Some(fault) = self.fault {
+            fault.distort(&self.op, &inputs, [output, dy], &mut slots);
+        }
         for (parent, slot) in self.parents.iter().zip(slots) {
             let Some(contribution) = slot.grad else { continue };
             // The same node may be two inputs of one op (x·x): only the first slot held what was there before.
@@ -157,7 +158,14 @@ impl<T: Float, O: Op<T, N>, const N: usize> Record<T> for Recorded<O, O::Saved, 
 impl<T: Float> Tape<T> {
     fn new(mode: Mode, seed: u64) -> Self {
         let arena = Arena { nodes: Vec::new(), params: HashMap::new() };
-        Self { mode, seed, swept: Cell::new(false), arena: RefCell::new(arena), profile: None }
+        Self {
+            mode,
+            seed,
+            swept: Cell::new(false),
+            fault: Cell::new(None),
+            arena: RefCell::new(arena),
+            profile: None,
+        }
     }
 
     /// A tape to train with: it records, and dropout drops, with masks drawn from `seed`.
@@ -196,6 +204,16 @@ impl<T: Float> Tape<T> {
         self.mode != Mode::Infer
     }
 
+    /// Plants a bug in every op recorded from here on that it is a bug of, to see whether a check finds it.
+    pub fn plant(&self, fault: &'static Fault) {
+        self.fault.set(Some(fault));
+    }
+
+    /// The way in which a planted fault makes the sweep lose gradients.
+    pub(crate) fn slip(&self) -> Option<Slip> {
+        self.fault.get()?.slip()
+    }
+
     /// The number of nodes so far.
     pub fn len(&self) -> usize {
         self.arena.borrow().nodes.len()
@@ -228,7 +246,7 @@ impl<T: Float> Tape<T> {
     #[track_caller]
     pub fn param(&self, param: &Param<T>) -> Var<'_, T> {
         let known = self.arena.borrow().params.get(&param.id()).copied();
-        if let Some(id) = known {
+        if let Some(id) = known.filter(|_| self.slip() != Some(Slip::Untie)) {
             return Var { tape: self, id };
         }
         let var = self.leaf("param", param.value().clone(), self.records());
@@ -246,11 +264,19 @@ impl<T: Float> Tape<T> {
     /// # Panics
     /// Where an input belongs to another tape, or its value was freed by a backward sweep.
     #[track_caller]
-    pub fn apply<'t, O: Op<T, N>, const N: usize>(&'t self, op: O, inputs: [Var<'t, T>; N]) -> Var<'t, T> {
+    pub fn apply<'t, O: Op<T, N>, const N: usize>(
+        &'t self,
+        mut op: O,
+        inputs: [Var<'t, T>; N],
+    ) -> Var<'t, T> {
         for input in inputs {
             assert!(std::ptr::eq(input.tape, self), "{}: an input belongs to another tape", O::NAME);
         }
         let values = inputs.map(Var::value);
+        let fault = self.fault.get().filter(|fault| fault.op == O::NAME);
+        if let Some(fault) = fault {
+            fault.alter(&mut op, &values.each_ref().map(Tensor::shape));
+        }
         let start = self.profile.as_ref().map(|_| Instant::now());
         let (output, saved) = op.forward(values.each_ref());
         if let (Some(profile), Some(start)) = (&self.profile, start) {
@@ -258,7 +284,7 @@ impl<T: Float> Tape<T> {
         }
         let needs_grad = self.records() && inputs.iter().any(|input| input.needs_grad());
         let record: Option<Box<dyn Record<T>>> = if needs_grad {
-            Some(Box::new(Recorded { op, saved, parents: inputs.map(|input| input.id) }))
+            Some(Box::new(Recorded { op, saved, parents: inputs.map(|input| input.id), fault }))
         } else {
             None
         };

@@ -151,6 +151,18 @@ mod tests {
     }
 
     #[test]
+    fn no_more_keys_are_kept_than_there_are() {
+        assert_eq!(*Mask::keep_lengths([5, 2]).counts(2, 1, 3).unwrap(), [3, 2]);
+        assert_eq!(Mask::keep_all().flags(1, 1, 2).as_slice(), [true; 2]);
+    }
+
+    #[test]
+    #[should_panic(expected = "mask: lengths of 2 sentences for 3")]
+    fn a_mask_for_other_sentences_is_refused() {
+        Mask::keep_lengths([1, 2]).counts(3, 1, 2);
+    }
+
+    #[test]
     fn a_cached_query_sees_all_keys_so_far() {
         assert_eq!(*Mask::keep_past().counts(1, 1, 7).unwrap(), [7]);
         assert_eq!(*Mask::keep_past().counts(1, 2, 7).unwrap(), [6, 7]);

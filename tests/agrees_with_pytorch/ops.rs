@@ -6,9 +6,9 @@ use gradus::autograd::{Float, Tape, Tensor, ops};
 use super::fixture::{Case, Fixture, Results};
 use super::report::Report;
 
-/// Cases without a counterpart, because they draw random numbers of their own.
-const OURS_ALONE: [&str; 3] =
-    ["attention, masked, with dropout", "attention, packed, with dropout", "dropout"];
+/// Cases without a counterpart, because they draw random numbers of their own, or are zero throughout.
+const OURS_ALONE: [&str; 4] =
+    ["attention, masked, with dropout", "attention, packed, with dropout", "dropout", "relu, at zero"];
 
 fn run<T: Float>(case: &Case, build: Build<T>) -> Results {
     let tape = Tape::eval();

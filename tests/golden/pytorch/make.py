@@ -124,6 +124,7 @@ OPS = {
     "attention": ([(2, 3, 4), (2, 5, 4), (2, 5, 4)], attention(2)),
     "attention, masked": ([(2, 3, 4)] * 3, attention(2, [[1, 2, 3], [0, 1, 1]])),
     "attention, several blocks": ([(1, 70, 2)] * 3, attention(1, [list(range(1, 71))])),
+    "attention, several tiles": ([(1, 3, 2), (1, 300, 2), (1, 300, 2)], attention(1, [[200, 257, 300]])),
     "attention, packed": ([(5, 4)] * 3, packed_attention),
     "attention, of itself": ([(1, 3, 4)], lambda x: attention(2)(x, x, x)),
     "concat": ([(2, 3, 2), (2, 1, 2)], lambda *x: torch.cat(x, 1)),

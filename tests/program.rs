@@ -246,6 +246,16 @@ fn gradcheck_prints_a_row_for_everything() {
         );
         assert!(row["noise_floor"].is_number());
     }
+    // A wrong rule is found in the op and in every layer that uses it.
+    let planted = ["gradcheck", "softmax", "--plant", "softmax: no inner product"];
+    let output = run(folder.path(), &planted);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("WRONG") && text.contains("mismatch") && text.contains("the rule of softmax"),
+        "{text}"
+    );
+    assert!(complaint(folder.path(), &["gradcheck", "--plant", "softmax"]).contains("--plant list"));
     assert!(
         complaint(folder.path(), &["gradcheck", "sigmoid"]).contains("nothing has \"sigmoid\" in its name")
     );

@@ -120,14 +120,14 @@ pub fn verify<S: Subject>(name: impl Into<String>, subject: &S, check: &GradChec
     let inputs = subject.inputs();
     let differences =
         check.run_layer(&mut subject.layer::<f64>(), &inputs, |tape, layer, x| subject.run(tape, layer, x));
-    let (duality_error, f32_error) = (duality_error(subject, check.seed), f32_error(subject, check.seed));
+    let (duality_error, f32_error) = (duality_error(subject, check), f32_error(subject, check));
     Verdict { name: name.into(), differences, duality_error, f32_error }
 }
 
 /// `|⟨u, J·v⟩ − ⟨Jᵀu, v⟩|` relative to the terms of either side, for normal random `u` and `v`, where `J` is the derivative
 /// with respect to inputs and parameters: `J·v` by [`Dual`] numbers, `Jᵀu` by the backward pass.
-pub fn duality_error<S: Subject>(subject: &S, seed: u64) -> f64 {
-    let mut stream = Stream::new(seed);
+pub fn duality_error<S: Subject>(subject: &S, check: &GradCheck) -> f64 {
+    let mut stream = Stream::new(check.seed);
     let mut direction = |shape| Tensor::normal(shape, 1.0, &mut stream);
     let inputs = subject.inputs();
     let layer = subject.layer::<f64>();
@@ -138,12 +138,12 @@ pub fn duality_error<S: Subject>(subject: &S, seed: u64) -> f64 {
 
     let mut moving = subject.layer::<Dual>();
     replace(&mut moving, |k| Tensor::dual(parameters[k].1.value(), &of_parameters[k]));
-    let tape = Tape::train(seed);
+    let tape = check.tape();
     let vars: Vec<_> = inputs.iter().zip(&of_inputs).map(|(x, v)| tape.input(Tensor::dual(x, v))).collect();
     let slope = subject.run(&tape, &moving, &vars).value().tangents();
     let cotangent = Tensor::normal(slope.shape(), 1.0, &mut stream);
 
-    let (_, pulled) = pull(subject, &layer, inputs, &cotangent, seed);
+    let (_, pulled) = pull(subject, &layer, inputs, &cotangent, check);
     let terms = |a: &Tensor<f64>, b: &Tensor<f64>| {
         let terms = a.as_slice().iter().zip(b.as_slice()).map(|(a, b)| a * b);
         terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()))
@@ -156,7 +156,7 @@ pub fn duality_error<S: Subject>(subject: &S, seed: u64) -> f64 {
 }
 
 /// The distance of outputs and gradients in `f32` from those in `f64`.
-fn f32_error<S: Subject>(subject: &S, seed: u64) -> f64 {
+fn f32_error<S: Subject>(subject: &S, check: &GradCheck) -> f64 {
     let layer = subject.layer::<f64>();
     let parameters = layer.parameters();
     let mut narrow = subject.layer::<f32>();
@@ -165,10 +165,10 @@ fn f32_error<S: Subject>(subject: &S, seed: u64) -> f64 {
     let tape = Tape::<f64>::infer();
     let vars: Vec<_> = subject.inputs().into_iter().map(|x| tape.constant(x)).collect();
     let shape = subject.run(&tape, &layer, &vars).shape();
-    let cotangent = Tensor::normal(shape, 1.0, &mut Stream::new(seed));
+    let cotangent = Tensor::normal(shape, 1.0, &mut Stream::new(check.seed));
 
-    let (y, exact) = pull(subject, &layer, subject.inputs(), &cotangent, seed);
-    let (narrow_y, rounded) = pull(subject, &narrow, narrow_inputs, &cotangent.cast(), seed);
+    let (y, exact) = pull(subject, &layer, subject.inputs(), &cotangent, check);
+    let (narrow_y, rounded) = pull(subject, &narrow, narrow_inputs, &cotangent.cast(), check);
     // What cancels in one gradient is rounded as the others are.
     let floor = 0.1 * exact.iter().map(largest).fold(0.0, f64::max);
     let distance = |a: &Tensor<f64>, b: &Tensor<f32>, floor: f64| {
@@ -185,9 +185,9 @@ fn pull<T: Float, S: Subject>(
     layer: &S::Layer<T>,
     inputs: Vec<Tensor<T>>,
     cotangent: &Tensor<T>,
-    seed: u64,
+    check: &GradCheck,
 ) -> (Tensor<T>, Vec<Tensor<T>>) {
-    let tape = Tape::train(seed);
+    let tape = check.tape();
     let vars: Vec<_> = inputs.into_iter().map(|x| tape.input(x)).collect();
     let y = subject.run(&tape, layer, &vars);
     let value = y.value();

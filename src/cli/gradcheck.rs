@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use autograd::faults::{self, Fault};
 use autograd::{GradCheck, Verdict, ops, verify};
 use clap::Args;
 use serde::Serialize;
@@ -22,6 +23,7 @@ Examples:
   gradus gradcheck
   gradus gradcheck attention
   gradus gradcheck --json
+  gradus gradcheck softmax --plant 'softmax: no inner product'
   gradus gradcheck --truth --model runs/en-de --step 400")]
 pub(super) struct Arguments {
     /// Check only what has this in its name
@@ -42,6 +44,9 @@ pub(super) struct Arguments {
     /// The largest error of a gradient that passes
     #[arg(long, value_name = "ERROR", default_value_t = GradCheck::default().tolerance)]
     tolerance: f64,
+    /// Plant a bug first, and see it found: --plant 'softmax: no inner product'; 'list' names all that there are
+    #[arg(long, value_name = "OP: BUG", conflicts_with = "truth")]
+    plant: Option<String>,
     /// Seed of cotangents, directions and dropout
     #[arg(long, value_name = "N", default_value_t = GradCheck::default().seed)]
     seed: u64,
@@ -81,7 +86,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(model) = &arguments.model {
         return truth(arguments, model);
     }
-    let check = GradCheck { tolerance: arguments.tolerance, seed: arguments.seed, ..GradCheck::default() };
+    if arguments.plant.as_deref() == Some("list") {
+        faults::all().for_each(|fault| println!("{}: {} ({})", fault.op, fault.name, fault.what));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let plant = arguments.plant.as_deref().map(bug).transpose()?;
+    let (tolerance, seed) = (arguments.tolerance, arguments.seed);
+    let check = GradCheck { tolerance, seed, plant, ..GradCheck::default() };
     let only = arguments.only.as_deref().unwrap_or_default();
     let subjects: Vec<Subject> = all().into_iter().filter(|subject| subject.name.contains(only)).collect();
     if subjects.is_empty() {
@@ -94,6 +105,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         print(&rows, &check);
     }
     Ok(if rows.iter().all(|row| row.ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The bug called `op: name`.
+fn bug(text: &str) -> Result<&'static Fault> {
+    let found = text.split_once(": ").and_then(|(op, name)| faults::named(op, name));
+    found.with_context(|| format!("gradcheck: there is no bug called \"{text}\"; --plant list names all"))
 }
 
 /// `--truth`: a measurement, which nothing fails.

@@ -21,9 +21,10 @@ mod differences;
 mod laws;
 mod report;
 
+use crate::faults::Fault;
 use crate::rng::{self, Stream};
 use crate::tape::{Tape, Var};
-use crate::{Parameters, Shape, Tensor};
+use crate::{Float, Parameters, Shape, Tensor};
 
 use differences::Differences;
 pub use report::{Law, Mismatch, Report};
@@ -39,11 +40,13 @@ pub struct GradCheck {
     pub directions: usize,
     /// The seed of the cotangent, of the directions, and of the dropout masks.
     pub seed: u64,
+    /// A bug to plant, to see whether it is found.
+    pub plant: Option<&'static Fault>,
 }
 
 impl Default for GradCheck {
     fn default() -> Self {
-        Self { tolerance: 1e-8, entries: 256, directions: 8, seed: 1 }
+        Self { tolerance: 1e-8, entries: 256, directions: 8, seed: 1, plant: None }
     }
 }
 
@@ -114,12 +117,12 @@ impl GradCheck {
         F: for<'t> Fn(&'t Tape<f64>, &M, &[Var<'t, f64>]) -> Var<'t, f64>,
     {
         // This tape is kept, to ask it more than once; others are swept as in training.
-        let tape = Tape::train(self.seed);
+        let tape = self.tape();
         let vars = on(&tape, inputs);
         let output = f(&tape, layer, &vars);
         let cotangent = self.cotangent(output.shape(), 0);
         let pull = |layer: &M| {
-            let tape = Tape::train(self.seed);
+            let tape = self.tape();
             let vars = on(&tape, inputs);
             let output = f(&tape, layer, &vars);
             let swept = output.needs_grad().then(|| output.backward_with(cotangent.clone()));
@@ -138,7 +141,7 @@ impl GradCheck {
             let x = if k < inputs.len() { inputs[k].clone() } else { parameter(layer, k - inputs.len()) };
             let moved = |moved| {
                 set(&mut inputs, layer, k, moved);
-                let tape = Tape::train(self.seed);
+                let tape = self.tape();
                 f(&tape, layer, &on(&tape, &inputs)).value()
             };
             let mut differences = Differences {
@@ -164,6 +167,15 @@ impl GradCheck {
             laws::linear(&names, &pull(sum), &analytic, &pull(other))?;
         }
         Ok(report)
+    }
+
+    /// A tape to check on.
+    pub(crate) fn tape<T: Float>(&self) -> Tape<T> {
+        let tape = Tape::train(self.seed);
+        if let Some(fault) = self.plant {
+            tape.plant(fault);
+        }
+        tape
     }
 
     /// Entries of magnitude 1 to 2 and of random sign: none is near zero, so none hides an error.

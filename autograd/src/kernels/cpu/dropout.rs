@@ -80,18 +80,30 @@ simd! {
         }
     }
 
-    /// `x = x ∘ mask / (1 − p)` for a piece of a larger tensor whose first entry has index `first_index` there.
-    pub fn dropout_in_place_at<T>(_s, x: &mut [T], key: u64, p: f64, first_index: u64) {
-        let (mut rest, mut index) = (x, first_index);
-        while !rest.is_empty() {
-            let until_boundary = BLOCK as u64 - index % BLOCK as u64;
-            let (block, after) = rest.split_at_mut(until_boundary.min(rest.len() as u64) as usize);
-            let mask = Mask::new(key, p, index);
-            index += block.len() as u64;
-            for (i, x) in block.iter_mut().enumerate() {
-                *x = mask.apply(i, *x);
+    /// `x = x ∘ mask / (1 − p)` for the first `n` of every `stride` entries: a piece of a larger tensor, where they have the
+    /// indices from `first_index` on, and those of each next row from `step` later on.
+    pub fn dropout_rows_in_place_at<T>(
+        _s,
+        x: &mut [T],
+        stride: usize,
+        n: usize,
+        key: u64,
+        p: f64,
+        first_index: u64,
+        step: u64,
+    ) {
+        for (row, x) in x.chunks_mut(stride).enumerate() {
+            let (mut rest, mut index) = (&mut x[..n], first_index + row as u64 * step);
+            while !rest.is_empty() {
+                let until_boundary = BLOCK as u64 - index % BLOCK as u64;
+                let (block, after) = rest.split_at_mut(until_boundary.min(rest.len() as u64) as usize);
+                let mask = Mask::new(key, p, index);
+                index += block.len() as u64;
+                for (i, x) in block.iter_mut().enumerate() {
+                    *x = mask.apply(i, *x);
+                }
+                rest = after;
             }
-            rest = after;
         }
     }
 
@@ -112,6 +124,12 @@ simd! {
 mod tests {
     use super::super::testing::{SIZES, assert_close, both_ways, random, unread, widen};
     use super::*;
+
+    /// One row.
+    fn dropout_in_place_at<T: Float>(x: &mut [T], key: u64, p: f64, first_index: u64) {
+        let n = x.len();
+        dropout_rows_in_place_at(x, n.max(1), n, key, p, first_index, 0);
+    }
 
     const MANY: usize = 1 << 20;
 

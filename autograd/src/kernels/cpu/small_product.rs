@@ -83,17 +83,37 @@ fn tile<T: Float, S: Simd<T>, const M: usize, const W: usize>(
     }
 }
 
-/// Writes the transpose of `rows` rows of `n` entries: `out [n, rows]`.
-pub fn transpose<T: Float>(x: Matrix<'_, T>, rows: usize, n: usize, out: &mut [T]) {
-    assert!(x.holds(rows, n) && out.len() >= rows * n, "transpose: no room for [{n}, {rows}]");
-    // Sixteen rows at a time, so that the lines that are written stay in the nearest cache.
-    for first in (0..rows).step_by(16) {
-        let last = (first + 16).min(rows);
-        for j in 0..n {
-            let out = &mut out[j * rows + first..j * rows + last];
-            for (i, out) in out.iter_mut().enumerate() {
-                *out = x.data[(first + i) * x.row_stride + j * x.col_stride];
+simd! {
+    /// Writes the transpose of `rows` rows of `n` entries into rows of `stride`, with zeros after the last of each.
+    pub fn transpose<T>(_s, x: Matrix<'_, T>, rows: usize, n: usize, out: &mut [T], stride: usize) {
+        assert!(x.holds(rows, n) && x.col_stride == 1, "transpose: no rows of [{rows}, {n}]");
+        assert!(stride >= rows && out.len() >= n * stride, "transpose: no room for [{n}, {rows}]");
+        const SIDE: usize = 4;
+        for i in (0..rows).step_by(SIDE) {
+            let height = SIDE.min(rows - i);
+            for j in (0..n).step_by(SIDE) {
+                let width = SIDE.min(n - j);
+                if height == SIDE && width == SIDE {
+                    // A block of fixed size, which compilers turn into shuffles.
+                    let mut block = [[T::ZERO; SIDE]; SIDE];
+                    for (r, block) in block.iter_mut().enumerate() {
+                        block.copy_from_slice(&x.data[(i + r) * x.row_stride + j..][..SIDE]);
+                    }
+                    for c in 0..SIDE {
+                        let column: [T; SIDE] = std::array::from_fn(|r| block[r][c]);
+                        out[(j + c) * stride + i..][..SIDE].copy_from_slice(&column);
+                    }
+                } else {
+                    for c in 0..width {
+                        for r in 0..height {
+                            out[(j + c) * stride + i + r] = x.data[(i + r) * x.row_stride + j + c];
+                        }
+                    }
+                }
             }
+        }
+        for out in out.chunks_mut(stride).take(n) {
+            out[rows..].fill(T::ZERO);
         }
     }
 }
@@ -158,11 +178,14 @@ mod tests {
 
     #[test]
     fn a_transpose_swaps_rows_and_columns() {
-        let x = random::<f32>(20 * 5, 1);
-        let mut y = unread(3 * 20);
-        transpose(Matrix::rows(&x, 5), 20, 3, &mut y);
-        for (i, y) in y.iter().enumerate() {
-            assert_eq!(*y, x[i % 20 * 5 + i / 20]);
+        for n in [3, 8, 17] {
+            let x = random::<f32>(20 * 19, 1);
+            let mut y = unread(n * 32);
+            transpose(Matrix::rows(&x, 19), 20, n, &mut y, 32);
+            for (at, y) in y.iter().enumerate() {
+                let (i, j) = (at % 32, at / 32);
+                assert_eq!(*y, if i < 20 { x[i * 19 + j] } else { 0.0 });
+            }
         }
     }
 }

@@ -8,7 +8,8 @@
 //! The step is `ε^⅓·max(1, |x|)`, which balances truncation (`h²`) against rounding (`ε/h`); what is left of a right
 //! rule is about 1e-10 of the largest entry. Where a function curves sharply, or many entries move at once, truncation
 //! is larger than that: before a difference is called a mismatch, it is taken again at twice the step, and of both
-//! together the term in `h²` cancels (Richardson). A wrong rule stays wrong.
+//! together the term in `h²` cancels (Richardson); and so once more with four times the step, where what remains may be
+//! rounding. A wrong rule stays wrong.
 //!
 //! Where one-sided differences disagree there is a kink. It is counted, and the gradient is held to the slope nearer by
 //! or, at the kink itself, to lie between the slopes on both sides.

@@ -33,6 +33,8 @@ enum Command {
 
 /// Runs the program; the exit code says whether it did what was asked.
 pub fn main() -> ExitCode {
+    // A reader that has seen enough, such as `head`, ends the program and is no error.
+    sigpipe::reset();
     let result = match Cli::parse().command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Translate(arguments) => translate::run(&arguments),

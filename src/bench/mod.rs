@@ -19,7 +19,7 @@ pub use flops::training_flops;
 pub use memory::Memory;
 pub use peak::peak_gflops;
 pub use train::{TrainOptions, TrainReport, bench_training};
-pub use workload::Workload;
+pub use workload::{Double, Workload};
 
 /// The middle of several measurements, and how far they spread.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -1,7 +1,10 @@
 //! What is measured.
 
 use autograd::rng::Stream;
+use clap::ValueEnum;
 use nn::{Dropouts, NormPlacement, Preset, TransformerConfig};
+
+use serde::Serialize;
 
 use crate::data::batch::Example;
 
@@ -18,6 +21,22 @@ pub struct Workload {
     pub source_length: usize,
     /// Target tokens of the longest, the end included.
     pub target_length: usize,
+    /// What there is twice as much of as in the workload of this name.
+    pub doubled: Option<Double>,
+}
+
+/// A size to double, to see how cost grows with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Double {
+    /// Sentences of a batch
+    Tokens,
+    /// Layers on both sides
+    Layers,
+    /// d_model, with as many heads of the same size and the feed-forward network in proportion
+    Width,
+    /// Words of the vocabulary
+    Vocab,
 }
 
 /// Ids below this are not words.
@@ -31,17 +50,37 @@ impl Workload {
             Preset::Small => (8_000, 32, 32),
             Preset::Base => (16_000, 8, 32),
         };
-        Self { preset, vocab, sentences, source_length: length, target_length: length }
+        Self { preset, vocab, sentences, source_length: length, target_length: length, doubled: None }
+    }
+
+    /// The same with twice as much of something.
+    #[must_use]
+    pub fn doubled(self, what: Double) -> Self {
+        let twice = |size: usize, double| if what == double { 2 * size } else { size };
+        Self {
+            vocab: twice(self.vocab, Double::Vocab),
+            sentences: twice(self.sentences, Double::Tokens),
+            doubled: Some(what),
+            ..self
+        }
     }
 
     /// The model: as in "Attention is all you need" (post-norm, ReLU, sinusoidal positions, one table for all
     /// embeddings), with `dropout` in every place where the common implementations drop: after sub-layers and
     /// embeddings, of attention weights, and inside the feed-forward network.
     pub fn model(&self, dropout: f64) -> TransformerConfig {
+        let config = self.preset.config(self.vocab, self.vocab);
+        let layers = if self.doubled == Some(Double::Layers) { 2 } else { 1 };
+        let width = if self.doubled == Some(Double::Width) { 2 } else { 1 };
         TransformerConfig {
             norm: NormPlacement::Post,
             dropout: Dropouts { attention: dropout, activation: dropout, ..Dropouts::all(dropout) },
-            ..self.preset.config(self.vocab, self.vocab)
+            encoder_layers: layers * config.encoder_layers,
+            decoder_layers: layers * config.decoder_layers,
+            d_model: width * config.d_model,
+            ffn: width * config.ffn,
+            heads: width * config.heads,
+            ..config
         }
     }
 
@@ -99,6 +138,22 @@ mod tests {
             }
             assert!((useful - 0.8).abs() < 0.03, "{preset}: {useful}");
         }
+    }
+
+    #[test]
+    fn what_is_doubled_costs_what_it_should() {
+        let flops = |workload: Workload| {
+            let lengths = vec![(24, 24); workload.sentences];
+            super::super::training_flops(&workload.model(0.1), lengths)
+        };
+        let tiny = Workload::named(Preset::Tiny);
+        let grows = |what| flops(tiny.doubled(what)) / flops(tiny);
+        assert_eq!(grows(Double::Tokens), 2.0);
+        // The output layer is half of the arithmetic, and has nothing to do with the number of layers.
+        assert!((grows(Double::Layers) + grows(Double::Vocab) - 3.0).abs() < 1e-12);
+        assert!(grows(Double::Layers) > 1.4 && grows(Double::Vocab) > 1.4);
+        // Twice the columns of the output layer, four times the projections.
+        assert!((2.5..3.5).contains(&grows(Double::Width)));
     }
 
     #[test]

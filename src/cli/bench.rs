@@ -8,7 +8,7 @@ use nn::Preset;
 use serde_json::json;
 
 use crate::bench::{
-    DecodeReport, Memory, Spread, TrainOptions, TrainReport, Workload, bench_decoding, bench_training,
+    DecodeReport, Double, Memory, Spread, TrainOptions, TrainReport, Workload, bench_decoding, bench_training,
 };
 use crate::train::{Reporter, thousands};
 
@@ -22,6 +22,9 @@ pub(super) struct Arguments {
     /// Named workload: tiny, small or base
     #[arg(long, value_name = "NAME", default_value = "tiny")]
     workload: Preset,
+    /// Double one size of it, to see how cost grows
+    #[arg(long, value_name = "WHAT")]
+    double: Option<Double>,
     /// Threads; 0 for one a core
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -61,7 +64,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if !(0.0..1.0).contains(&dropout) {
         bail!("--dropout {dropout} is not in [0, 1)");
     }
-    let workload = Workload::named(arguments.workload);
+    let named = Workload::named(arguments.workload);
+    let workload = arguments.double.map_or(named, |what| named.doubled(what));
     let threads = super::thread_count(arguments.threads);
     let mut reporter = Reporter::new();
     // First, so that the peak of memory is that of training.
@@ -90,6 +94,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             "source_length": workload.source_length,
             "target_length": workload.target_length,
             "vocab": workload.vocab,
+            "doubled": workload.doubled,
         });
         if let Some(training) = &training {
             line["dropout"] = json!(dropout);

@@ -1,10 +1,12 @@
 //! The result of a backward pass.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use crate::kernels::cpu::elementwise;
 use crate::param::{Param, ParamId, Parameters};
 use crate::tape::{NodeId, Var};
+use crate::threads::in_order;
 use crate::{Float, Tensor};
 
 /// The gradients of a loss with respect to the parameters and inputs of its tape.
@@ -52,16 +54,26 @@ impl<T: Float> Gradients<T> {
         self.params.is_empty()
     }
 
-    /// Adds the parameter gradients of another part of the batch.
-    pub fn add(&mut self, other: Self) {
-        for (id, grad) in other.params {
-            match self.params.get_mut(&id) {
-                Some(sum) => elementwise::add_assign(sum.make_mut(), grad.as_slice()),
-                None => {
-                    self.params.insert(id, grad);
-                }
-            }
+    /// The parameter gradients of all parts of a batch, added in the order of the parts on up to `threads` threads, of which
+    /// the result does not depend.
+    #[must_use]
+    pub fn sum(parts: Vec<Self>, threads: usize) -> Self {
+        let mut by_param = BTreeMap::<_, Vec<Tensor<T>>>::new();
+        for (id, grad) in parts.into_iter().flat_map(|part| part.params) {
+            by_param.entry(id).or_default().push(grad);
         }
+        let (ids, waiting): (Vec<_>, Vec<_>) =
+            by_param.into_iter().map(|(id, grads)| (id, Mutex::new(grads))).unzip();
+        let sums = in_order(waiting.len(), threads, |k| {
+            let mut grads =
+                std::mem::take(&mut *waiting[k].lock().unwrap_or_else(PoisonError::into_inner)).into_iter();
+            let mut sum = grads.next().unwrap_or_else(|| unreachable!("a parameter is here for a gradient"));
+            for grad in grads {
+                elementwise::add_assign(sum.make_mut(), grad.as_slice());
+            }
+            sum
+        });
+        Self { params: ids.into_iter().zip(sums).collect(), inputs: BTreeMap::new() }
     }
 
     /// Multiplies every parameter gradient by `factor`.
@@ -73,11 +85,15 @@ impl<T: Float> Gradients<T> {
 
     /// The Euclidean norm of all parameter gradients together, summed in `f64`.
     pub fn norm(&self) -> f64 {
-        self.params
-            .values()
-            .map(|grad| elementwise::sum_of_squares(grad.as_slice()).to_f64())
-            .sum::<f64>()
-            .sqrt()
+        self.norm_on(1)
+    }
+
+    /// The same on up to `threads` threads, of which the result does not depend.
+    pub fn norm_on(&self, threads: usize) -> f64 {
+        let grads: Vec<&Tensor<T>> = self.params.values().collect();
+        let squares =
+            in_order(grads.len(), threads, |k| elementwise::sum_of_squares(grads[k].as_slice()).to_f64());
+        squares.into_iter().sum::<f64>().sqrt()
     }
 
     /// Scales all gradients down so that their norm is at most `limit`; gives the norm they had (Pascanu et al., "On

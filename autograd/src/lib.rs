@@ -46,6 +46,7 @@ mod shape;
 mod subject;
 mod tape;
 mod tensor;
+mod threads;
 
 pub use anomaly::{Anomaly, When};
 pub use audit::{AuditFailure, AuditReport, PathEnd, audit};
@@ -66,3 +67,4 @@ pub use shape::{MAX_RANK, Shape};
 pub use subject::{Subject, Verdict, duality_error, verify};
 pub use tape::{NodeId, Tape, Var};
 pub use tensor::Tensor;
+pub use threads::in_order;

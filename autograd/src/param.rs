@@ -60,12 +60,19 @@ pub trait Parameters<T: Float> {
     fn visit<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a Param<T>));
 
     /// The same, to change them.
-    fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut Param<T>));
+    fn visit_mut<'a>(&'a mut self, path: &mut Path, f: &mut dyn FnMut(&str, &'a mut Param<T>));
 
     /// All parameters with their paths.
     fn parameters(&self) -> Vec<(String, &Param<T>)> {
         let mut all = Vec::new();
         self.visit(&mut Path::default(), &mut |path, param| all.push((path.to_owned(), param)));
+        all
+    }
+
+    /// All parameters with their paths, to change them.
+    fn parameters_mut(&mut self) -> Vec<(String, &mut Param<T>)> {
+        let mut all = Vec::new();
+        self.visit_mut(&mut Path::default(), &mut |path, param| all.push((path.to_owned(), param)));
         all
     }
 
@@ -110,7 +117,7 @@ impl<T: Float> Parameters<T> for Param<T> {
     fn visit<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a Self)) {
         f(path.as_str(), self);
     }
-    fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut Self)) {
+    fn visit_mut<'a>(&'a mut self, path: &mut Path, f: &mut dyn FnMut(&str, &'a mut Self)) {
         f(path.as_str(), self);
     }
 }
@@ -118,7 +125,7 @@ impl<T: Float> Parameters<T> for Param<T> {
 /// No parameters: for tables and checks of what has only inputs.
 impl<T: Float> Parameters<T> for () {
     fn visit<'a>(&'a self, _: &mut Path, _: &mut dyn FnMut(&str, &'a Param<T>)) {}
-    fn visit_mut(&mut self, _: &mut Path, _: &mut dyn FnMut(&str, &mut Param<T>)) {}
+    fn visit_mut<'a>(&'a mut self, _: &mut Path, _: &mut dyn FnMut(&str, &'a mut Param<T>)) {}
 }
 
 impl<T: Float, P: Parameters<T>> Parameters<T> for Option<P> {
@@ -127,7 +134,7 @@ impl<T: Float, P: Parameters<T>> Parameters<T> for Option<P> {
             part.visit(path, f);
         }
     }
-    fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut Param<T>)) {
+    fn visit_mut<'a>(&'a mut self, path: &mut Path, f: &mut dyn FnMut(&str, &'a mut Param<T>)) {
         if let Some(part) = self {
             part.visit_mut(path, f);
         }
@@ -140,7 +147,7 @@ impl<T: Float, P: Parameters<T>> Parameters<T> for Vec<P> {
             path.at(i, |path| part.visit(path, f));
         }
     }
-    fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut Param<T>)) {
+    fn visit_mut<'a>(&'a mut self, path: &mut Path, f: &mut dyn FnMut(&str, &'a mut Param<T>)) {
         for (i, part) in self.iter_mut().enumerate() {
             path.at(i, |path| part.visit_mut(path, f));
         }
@@ -156,7 +163,7 @@ macro_rules! parameters {
             fn visit<'a>(&'a self, path: &mut $crate::Path, f: &mut dyn FnMut(&str, &'a $crate::Param<T>)) {
                 $( path.at(stringify!($field), |path| $crate::Parameters::visit(&self.$field, path, f)); )*
             }
-            fn visit_mut(&mut self, path: &mut $crate::Path, f: &mut dyn FnMut(&str, &mut $crate::Param<T>)) {
+            fn visit_mut<'a>(&'a mut self, path: &mut $crate::Path, f: &mut dyn FnMut(&str, &'a mut $crate::Param<T>)) {
                 $( path.at(stringify!($field), |path| $crate::Parameters::visit_mut(&mut self.$field, path, f)); )*
             }
         }

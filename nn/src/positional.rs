@@ -22,7 +22,7 @@ impl<T: Float> Parameters<T> for PositionalEncoding<T> {
         }
     }
 
-    fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&str, &mut Param<T>)) {
+    fn visit_mut<'a>(&'a mut self, path: &mut Path, f: &mut dyn FnMut(&str, &'a mut Param<T>)) {
         if let Self::Learned(table) = self {
             path.at("weight", |path| table.visit_mut(path, f));
         }

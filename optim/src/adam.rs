@@ -1,9 +1,10 @@
 //! Adam, with weight decay.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use autograd::kernels::cpu::adam::{AdamStep, adam};
-use autograd::{Float, Gradients, Parameters, Tensor};
+use autograd::{Float, Gradients, Parameters, Tensor, in_order};
 use serde::{Deserialize, Serialize};
 
 /// Adam (Kingma and Ba, "Adam: a method for stochastic optimization", 2015) with weight decay.
@@ -87,6 +88,22 @@ impl<T: Float> Adam<T> {
     /// # Panics
     /// Where state that was loaded has another shape than its parameter.
     pub fn step(&mut self, model: &mut impl Parameters<T>, gradients: &Gradients<T>, rate: f64) {
+        self.step_scaled(model, gradients, rate, 1.0, 1);
+    }
+
+    /// The same for gradients that are multiplied by `scale` first, as clipping their norm asks for, on up to `threads`
+    /// threads. Every number is moved by itself, so the result does not depend on them.
+    ///
+    /// # Panics
+    /// Where state that was loaded has another shape than its parameter.
+    pub fn step_scaled(
+        &mut self,
+        model: &mut impl Parameters<T>,
+        gradients: &Gradients<T>,
+        rate: f64,
+        scale: f64,
+        threads: usize,
+    ) {
         self.steps += 1;
         let t = self.steps as f64;
         let (beta1, beta2) = self.betas;
@@ -100,26 +117,44 @@ impl<T: Float> Adam<T> {
                 correction2_sqrt: T::of((1.0 - beta2.powf(t)).sqrt()),
                 decoupled_decay: T::of(if self.decay == Decay::Decoupled { rate * decay } else { 0.0 }),
                 l2: T::of(if self.decay == Decay::L2 { decay } else { 0.0 }),
-                grad_scale: T::ONE,
+                grad_scale: T::of(scale),
             }
         };
         let (matrix, vector) = (step(true), step(false));
-        let moments = &mut self.moments;
-        model.for_each_mut(|path, param| {
-            let Some(gradient) = gradients.get(param) else { return };
+        let parameters = model.parameters_mut();
+        for (path, param) in &parameters {
             let shape = param.value().shape();
-            if !moments.contains_key(path) {
+            if !self.moments.contains_key(path) && gradients.get(param).is_some() {
                 let zeros = || Tensor::zeros(shape);
-                moments.insert(path.to_owned(), Moments { mean: zeros(), square: zeros() });
+                self.moments.insert(path.clone(), Moments { mean: zeros(), square: zeros() });
             }
-            let Some(Moments { mean, square }) = moments.get_mut(path) else { unreachable!("just inserted") };
+        }
+        let mut moments: BTreeMap<&str, &mut Moments<T>> =
+            self.moments.iter_mut().map(|(path, moments)| (path.as_str(), moments)).collect();
+        let mut pieces = Vec::new();
+        for (path, param) in parameters {
+            let Some(gradient) = gradients.get(param) else { continue };
+            let shape = param.value().shape();
+            let Some(Moments { mean, square }) = moments.remove(path.as_str()) else {
+                unreachable!("just inserted")
+            };
             assert_eq!(mean.shape(), shape, "adam: the state of {path} has another shape than the parameter");
-            let value = param.value_mut().make_mut();
             let step = if shape.rank() >= 2 { &matrix } else { &vector };
-            adam(value, mean.make_mut(), square.make_mut(), gradient.as_slice(), step);
+            let moments = mean.make_mut().chunks_mut(PIECE).zip(square.make_mut().chunks_mut(PIECE));
+            let values =
+                param.value_mut().make_mut().chunks_mut(PIECE).zip(gradient.as_slice().chunks(PIECE));
+            pieces.extend(values.zip(moments).map(|piece| Mutex::new((piece, step))));
+        }
+        in_order(pieces.len(), threads, |k| {
+            let (((value, gradient), (mean, square)), step) =
+                &mut *pieces[k].lock().unwrap_or_else(PoisonError::into_inner);
+            adam(value, mean, square, gradient, step);
         });
     }
 }
+
+/// Numbers that one thread moves at a time.
+const PIECE: usize = 1 << 16;
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,8 @@
 //! One step: the gradients of shards of its batches, each on a tape of its own, summed in a fixed order; clipping; Adam.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use autograd::{Anomaly, AuditFailure, AuditReport, Float, Gradients, Ids, Profile, Tape, rng};
+use autograd::{Anomaly, AuditFailure, AuditReport, Float, Gradients, Ids, Profile, Tape, in_order, rng};
 use nn::{Objective, Sentences, Transformer};
 use optim::Adam;
 
@@ -87,14 +84,15 @@ pub fn step<T: Float>(
     seed: u64,
 ) -> Step {
     let start = Instant::now();
-    let StepResult { loss, mut gradients, target_tokens, mut times } =
+    let StepResult { loss, gradients, target_tokens, mut times } =
         gradients(model, examples, batches, options, seed);
     times.gradients = start.elapsed();
-    let limit = if options.clip > 0.0 { options.clip } else { f64::INFINITY };
-    let norm = gradients.clip_norm(limit);
+    let norm = gradients.norm_on(options.threads);
+    // A gradient longer than the limit is shortened to it as Adam reads it.
+    let scale = if options.clip > 0.0 && norm > options.clip { options.clip / norm } else { 1.0 };
     times.clip = start.elapsed() - times.gradients;
     if loss.is_finite() && norm.is_finite() {
-        adam.step(model, &gradients, rate);
+        adam.step_scaled(model, &gradients, rate, scale, options.threads);
     }
     times.update = start.elapsed() - times.gradients - times.clip;
     Step { loss, norm, target_tokens, times }
@@ -136,14 +134,14 @@ pub fn gradients<T: Float>(
         drop(tape);
         (loss, gradients, StepTimes { ops, shards: start.elapsed(), ..StepTimes::default() })
     });
-    let mut sum =
-        StepResult { loss: 0.0, gradients: Gradients::default(), target_tokens, times: StepTimes::default() };
-    for (loss, gradients, times) in results {
-        sum.loss += loss;
-        sum.gradients.add(gradients);
-        sum.times.add(&times);
+    let (mut sum, mut times, mut gradients) = (0.0, StepTimes::default(), Vec::new());
+    for (loss, of_part, of_part_times) in results {
+        sum += loss;
+        gradients.push(of_part);
+        times.add(&of_part_times);
     }
-    sum
+    let gradients = Gradients::sum(gradients, options.threads);
+    StepResult { loss: sum, gradients, target_tokens, times }
 }
 
 /// Where the first number that is not finite comes from, in the step that [`gradients`] takes with the same arguments: the
@@ -223,28 +221,4 @@ fn loss<'t, T: Float>(
     let target_in =
         Sentences::padded(ids(&batch.target_in, batch.target_width), batch.target_lengths.as_slice());
     model.loss(tape, &source, &target_in, &ids(&batch.target_out, batch.target_width), objective)
-}
-
-/// Runs `work(0) .. work(count − 1)` on up to `threads` threads; the results in that order.
-pub fn in_order<R: Send>(count: usize, threads: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
-    if threads <= 1 || count <= 1 {
-        return (0..count).map(work).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<R>>> = (0..count).map(|_| Mutex::new(None)).collect();
-    let worker = || {
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            let Some(slot) = results.get(i) else { break };
-            let result = work(i);
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(count) {
-            scope.spawn(worker);
-        }
-        worker();
-    });
-    results.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }

@@ -205,3 +205,21 @@ fn two_tiles() -> Attention {
 fn causal_70() -> Attention {
     Attention { kept: Some((1..=70).collect()), ..Attention::plain(1) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tape;
+
+    #[test]
+    fn a_query_that_every_key_repels_infinitely_gives_and_gets_nothing() {
+        let tape = Tape::eval();
+        let [q, k, v] = [1e30f32, -1e30, 3.0].map(|x| tape.input(Tensor::full([1, 2, 1], x)));
+        let output = q.attention(k, v, &Attention::plain(1));
+        assert_eq!(output.value().as_slice(), [0.0; 2]);
+        let gradients = output.backward_with(Tensor::full([1, 2, 1], 1.0));
+        for x in [q, k, v] {
+            assert_eq!(gradients.wrt(x).map(|g| g.as_slice().to_vec()), Some(vec![0.0; 2]));
+        }
+    }
+}

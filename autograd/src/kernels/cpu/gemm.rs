@@ -1,5 +1,6 @@
 //! Matrix products, on the `gemm` crate or, where it does not know the number type, in plain loops.
 
+use super::small_product::rows_by_rows;
 use crate::float::Float;
 
 /// A matrix read out of a slice: entry `(i, j)` lies at `i·row_stride + j·col_stride`.
@@ -60,7 +61,15 @@ pub fn gemm<T: Float>(
     c: &mut [T],
     keep: bool,
 ) {
-    product(Gemm { size, a, b, c, c_stride: size.2, scale: T::ONE, keep });
+    let (m, k, n) = size;
+    let gemm = Gemm { size, a, b, c, c_stride: n, scale: T::ONE, keep };
+    // Few rows by long rows: bringing B into another order would take as long as the product (102×512×2048: 53 GFLOP/s
+    // with, 82 without; 1024×512×2048: 96 with, 83 without).
+    if m <= 512 && k >= 512 && a.col_stride == 1 && b.row_stride == 1 {
+        rows_by_rows(gemm);
+    } else {
+        product(gemm);
+    }
 }
 
 /// Runs a product after checking that every entry it touches lies within its slice.

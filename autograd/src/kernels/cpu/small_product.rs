@@ -84,6 +84,71 @@ fn tile<T: Float, S: Simd<T>, const M: usize, const W: usize>(
 }
 
 simd! {
+    /// The product of [`product`](super::gemm::product) where both factors have what is summed in one piece: rows of `A` by
+    /// rows of `Bᵀ`, as of activations by weights `[outputs, inputs]`. A general product first puts `B` in another order,
+    /// which for long rows and few of them in `A` takes as long as the arithmetic.
+    pub fn rows_by_rows<T>(s, product: Gemm<'_, T>) {
+        let mut product = product;
+        let (m, k, n) = product.size;
+        let Gemm { a, b, c_stride, .. } = product;
+        assert!(a.holds(m, k) && b.holds(k, n), "rows_by_rows: a factor does not hold [{m}, {k}, {n}]");
+        assert!(a.col_stride == 1 && b.row_stride == 1, "rows_by_rows: a factor has its rows in pieces");
+        assert!(m == 0 || (m - 1) * c_stride + n <= product.c.len(), "rows_by_rows: no room for [{m}, {n}]");
+        let (whole_m, whole_n) = (m - m % 4, n - n % 3);
+        for j in (0..whole_n).step_by(3) {
+            for i in (0..whole_m).step_by(4) {
+                dots::<T, S, 4, 3>(s, &mut product, i, j);
+            }
+            for i in whole_m..m {
+                dots::<T, S, 1, 3>(s, &mut product, i, j);
+            }
+        }
+        for j in whole_n..n {
+            for i in (0..whole_m).step_by(4) {
+                dots::<T, S, 4, 1>(s, &mut product, i, j);
+            }
+            for i in whole_m..m {
+                dots::<T, S, 1, 1>(s, &mut product, i, j);
+            }
+        }
+    }
+}
+
+/// `M` rows of the result from row `i`, `N` columns from column `j`: sums over whole rows, in vectors until the end.
+#[inline(always)]
+fn dots<T: Float, S: Simd<T>, const M: usize, const N: usize>(
+    s: S,
+    product: &mut Gemm<'_, T>,
+    i: usize,
+    j: usize,
+) {
+    let (_, k, _) = product.size;
+    let (a, b) = (&product.a, &product.b);
+    let rows: [&[T]; M] = std::array::from_fn(|r| &a.data[(i + r) * a.row_stride..][..k]);
+    let columns: [&[T]; N] = std::array::from_fn(|c| &b.data[(j + c) * b.col_stride..][..k]);
+    let mut sums = [[s.splat(T::ZERO); N]; M];
+    for l in (0..k).step_by(S::LANES) {
+        let mut y = [s.splat(T::ZERO); N];
+        for (y, column) in y.iter_mut().zip(&columns) {
+            *y = s.load(&column[l..], T::ZERO);
+        }
+        for (sums, row) in sums.iter_mut().zip(&rows) {
+            let x = s.load(&row[l..], T::ZERO);
+            for (sum, y) in sums.iter_mut().zip(&y) {
+                *sum = s.fma(x, *y, *sum);
+            }
+        }
+    }
+    for (r, sums) in sums.iter().enumerate() {
+        for (c, &sum) in sums.iter().enumerate() {
+            let out = &mut product.c[(i + r) * product.c_stride + j + c];
+            let sum = product.scale * s.sum(sum);
+            *out = if product.keep { *out + sum } else { sum };
+        }
+    }
+}
+
+simd! {
     /// Writes the transpose of `rows` rows of `n` entries into rows of `stride`, with zeros after the last of each.
     pub fn transpose<T>(_s, x: Matrix<'_, T>, rows: usize, n: usize, out: &mut [T], stride: usize) {
         assert!(x.holds(rows, n) && x.col_stride == 1, "transpose: no rows of [{rows}, {n}]");
@@ -168,6 +233,29 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn check_rows<T: Float>() {
+        for (m, k, n) in [(1, 1, 1), (4, 16, 3), (9, 40, 7), (3, 17, 2), (5, 600, 4)] {
+            let (a, b) = (random::<T>(m * (k + 1), 1), random::<T>(n * (k + 2), 2));
+            let (wide_a, wide_b) = (widen(&a), widen(&b));
+            for keep in [false, true] {
+                let mut got = if keep { random(m * n, 3) } else { unread(m * n) };
+                let mut expected = widen(&got);
+                let (size, scale) = ((m, k, n), T::of(0.5));
+                let (left, right) = (Matrix::rows(&a, k + 1), Matrix::rows(&b, k + 2).t());
+                rows_by_rows(Gemm { size, a: left, b: right, c: &mut got, c_stride: n, scale, keep });
+                let (left, right) = (Matrix::rows(&wide_a, k + 1), Matrix::rows(&wide_b, k + 2).t());
+                product(Gemm { size, a: left, b: right, c: &mut expected, c_stride: n, scale: 0.5, keep });
+                assert_close(&got, &expected, 4.0 * k as f64 + 4.0);
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_rows_by_rows_are_products() {
+        check_rows::<f32>();
+        check_rows::<f64>();
     }
 
     #[test]

@@ -259,6 +259,13 @@ impl<T: Float> Tape<T> {
         self.push(name, value, None, needs_grad)
     }
 
+    /// A value computed in a way of its own, with no way back: only for tapes that record nothing.
+    #[track_caller]
+    pub(crate) fn computed(&self, name: &'static str, value: Tensor<T>) -> Var<'_, T> {
+        assert!(!self.records(), "{name}: this way to compute it is for tapes that record nothing");
+        self.push(name, value, None, false)
+    }
+
     /// Runs an op on the values of `inputs` and records it. Every op's method on [`Var`] comes down to this.
     ///
     /// # Panics

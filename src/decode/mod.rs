@@ -166,15 +166,14 @@ pub fn search<M: NextToken, R: AsRef<[u32]>>(
     let mut scores = Scores::default();
     // One row for each sentence at first: its hypotheses part only at the first word.
     let mut tokens = vec![specials.bos; sources.len()];
-    let mut owners: Vec<usize> = (0..sources.len()).collect();
-    let (mut rows, mut new_owners) = (Vec::new(), Vec::new());
+    let mut rows = Vec::new();
     while !tokens.is_empty() {
-        scores.take(model.step(&tokens, &mut state), tokens.len());
+        let before = tokens.len();
+        scores.take(model.step(&tokens, &mut state), before);
         tokens.clear();
         rows.clear();
-        new_owners.clear();
         let mut first = 0;
-        for (owner, beam) in beams.iter_mut().enumerate() {
+        for beam in &mut beams {
             let count = beam.live().len();
             if count > 0 {
                 beam.advance(&mut scores, first, specials, options);
@@ -182,24 +181,12 @@ pub fn search<M: NextToken, R: AsRef<[u32]>>(
             for live in beam.live() {
                 tokens.push(live.token);
                 rows.push(first + live.parent);
-                new_owners.push(owner);
             }
             first += count;
         }
-        regroup(model, &mut state, &rows, new_owners == owners);
-        std::mem::swap(&mut owners, &mut new_owners);
+        if !rows.is_empty() && !rows.iter().copied().eq(0..before) {
+            model.select(&mut state, &rows);
+        }
     }
     beams.into_iter().map(|beam| beam.into_best(options.nbest)).collect()
-}
-
-/// Makes `rows` of the state its new rows, moving as little as possible.
-fn regroup<M: NextToken>(model: &M, state: &mut M::State, rows: &[usize], same_owners: bool) {
-    if rows.is_empty() || same_owners && rows.iter().copied().eq(0..rows.len()) {
-        return;
-    }
-    if same_owners {
-        model.reorder_targets(state, rows);
-    } else {
-        model.select(state, rows);
-    }
 }

@@ -58,10 +58,6 @@ impl<T: Float> NextToken for Lively<T> {
     fn select(&self, state: &mut Self::State, rows: &[usize]) {
         self.0.select(state, rows);
     }
-
-    fn reorder_targets(&self, state: &mut Self::State, rows: &[usize]) {
-        self.0.reorder_targets(state, rows);
-    }
 }
 
 /// That a test sees words and lengths of many kinds, not one word repeated up to the limit.
@@ -118,7 +114,7 @@ fn scores_with_the_cache_are_those_without_it() {
             }
             if step % 7 == 3 {
                 let picks: Vec<usize> = [2, 0, 2, 1][step % 2..].to_vec();
-                cache = cache.select(&picks.iter().map(|&i| i % rows.len()).collect::<Vec<_>>());
+                cache.select(&picks.iter().map(|&i| i % rows.len()).collect::<Vec<_>>());
                 targets = picks.iter().map(|&i| targets[i % rows.len()].clone()).collect();
                 rows = picks.iter().map(|&i| rows[i % rows.len()]).collect();
             }

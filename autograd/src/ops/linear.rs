@@ -2,9 +2,10 @@
 
 use crate::kernels::cpu::elementwise::{fill_rows, sum_rows};
 use crate::kernels::cpu::gemm::{Matrix, gemm};
+use crate::kernels::cpu::panels::panel_product;
 use crate::op::{Backward, Op, Slot};
 use crate::tape::Var;
-use crate::{Float, Shape, Tensor};
+use crate::{Float, Param, Shape, Tensor};
 
 /// `y = x·Wᵀ (+ b)` for `x [.., I]`, `W [O, I]`, `b [O]`; `y [.., O]`.
 #[derive(Debug)]
@@ -88,6 +89,21 @@ impl<'t, T: Float> Var<'t, T> {
             Some(bias) => self.tape.apply(Linear, [self, weight, bias]),
             None => self.tape.apply(Linear, [self, weight]),
         }
+    }
+
+    /// The same by parameters. Where nothing is recorded, the weight is read in an order that suits few rows
+    /// ([`Panels`](crate::kernels::cpu::panels::Panels)), and a row's result does not depend on how many there are.
+    #[track_caller]
+    pub fn linear_by(self, weight: &Param<T>, bias: Option<&Param<T>>) -> Self {
+        let tape = self.tape;
+        if tape.records() {
+            return self.linear(tape.param(weight), bias.map(|bias| tape.param(bias)));
+        }
+        let x = self.value();
+        let (shape, _) = sizes(&x, weight.value());
+        let bias = bias.map(|bias| bias.value().as_slice());
+        let y = Tensor::fill_with(shape, |y| panel_product(x.as_slice(), weight.panels(), bias, y));
+        tape.computed("linear", y)
     }
 }
 

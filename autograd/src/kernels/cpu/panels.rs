@@ -130,6 +130,7 @@ fn across<T: Float, S: Simd<T>, const M: usize>(
 
 /// `M` rows of `x` times `W` vectors of a panel, from `column` on.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "constant indices keep sums in registers")]
 fn tile<T: Float, S: Simd<T>, const M: usize, const W: usize>(
     s: S,
     x: &[T],
@@ -141,29 +142,43 @@ fn tile<T: Float, S: Simd<T>, const M: usize, const W: usize>(
 ) {
     let inputs = panel.len() / WIDTH;
     let x = &x[place.rows.start * inputs..][..M * inputs];
+    let mut rows = [x; M];
+    for (r, row) in rows.iter_mut().enumerate() {
+        *row = &x[r * inputs..][..inputs];
+    }
     let mut sums = [[s.splat(T::ZERO); W]; M];
-    for (i, weights) in panel.chunks_exact(WIDTH).enumerate() {
-        let mut row = [s.splat(T::ZERO); W];
-        for (w, v) in row.iter_mut().enumerate() {
-            *v = s.load(&weights[column + w * S::LANES..][..S::LANES], T::ZERO);
+    let mut panel = panel.chunks_exact(WIDTH);
+    // Nothing in this loop can panic, and `sums` is indexed by constants alone: else it would be kept in memory.
+    for i in 0..inputs {
+        let Some(weights) = panel.next().and_then(|weights| weights.get(column..column + W * S::LANES))
+        else {
+            break;
+        };
+        let mut vectors = [s.splat(T::ZERO); W];
+        for (w, v) in vectors.iter_mut().enumerate() {
+            *v = s.load(&weights[w * S::LANES..][..S::LANES], T::ZERO);
         }
-        for (r, sums) in sums.iter_mut().enumerate() {
-            let x = s.splat(x[r * inputs + i]);
-            for (sum, &v) in sums.iter_mut().zip(&row) {
-                *sum = s.fma(x, v, *sum);
+        for r in 0..M {
+            // SAFETY: every row was cut to `inputs` entries above.
+            let x = s.splat(unsafe { *rows[r].get_unchecked(i) });
+            for w in 0..W {
+                sums[r][w] = s.fma(x, vectors[w], sums[r][w]);
             }
         }
     }
     let first = place.first + column;
-    for (r, sums) in sums.iter().enumerate() {
+    let bias = bias.map(|bias| &bias[first..]);
+    for r in 0..M {
         let y = &mut y[(place.rows.start + r) * place.outputs..][..place.outputs][first..];
-        let vectors = y.chunks_mut(S::LANES).zip(sums);
-        for (w, (y, &sum)) in vectors.enumerate() {
-            let sum = match bias {
-                Some(bias) => s.add(sum, s.load(&bias[first + w * S::LANES..], T::ZERO)),
-                None => sum,
-            };
-            s.store(sum, y);
+        for w in 0..W {
+            let at = w * S::LANES;
+            if at < y.len() {
+                let sum = match bias {
+                    Some(bias) => s.add(sums[r][w], s.load(&bias[at..], T::ZERO)),
+                    None => sums[r][w],
+                };
+                s.store(sum, &mut y[at..]);
+            }
         }
     }
 }

@@ -41,28 +41,34 @@ simd! {
         assert!(width == d * g.heads && q.len() == o.len() && q.len().is_multiple_of(width), "attention step: sizes");
         assert!(g.keys.len() == g.rows.len() && g.values.len() == g.rows.len(), "attention step: positions");
         let scale = T::ONE / T::of(d as f64).sqrt();
-        let mut scores = Buffer::stale(g.rows.len());
+        let mut scores = Buffer::stale(g.heads * g.rows.len());
         for (r, (q, o)) in q.chunks_exact(width).zip(o.chunks_exact_mut(width)).enumerate() {
+            o.fill(T::ZERO);
             let seen = g.kept.map_or(g.rows.len(), |kept| (kept[r] as usize).min(g.rows.len()));
-            let scores = &mut scores[..seen];
-            for (h, (q, o)) in q.chunks_exact(d).zip(o.chunks_exact_mut(d)).enumerate() {
-                for (position, score) in scores.iter_mut().enumerate() {
-                    let key = &g.keys[position][g.at(position, r) + h * d..][..d];
+            if seen == 0 {
+                continue;
+            }
+            // Position by position, because a row of keys or values comes from far away, and all heads of it at once.
+            let scores = &mut scores[..g.heads * seen]; // [H, S]
+            for position in 0..seen {
+                let key = &g.keys[position][g.at(position, r)..][..width];
+                for (h, (q, key)) in q.chunks_exact(d).zip(key.chunks_exact(d)).enumerate() {
                     let mut sum = s.splat(T::ZERO);
                     for (q, key) in q.chunks(S::LANES).zip(key.chunks(S::LANES)) {
                         sum = s.fma(s.load(q, T::ZERO), s.load(key, T::ZERO), sum);
                     }
-                    *score = scale * s.sum(sum);
+                    scores[h * seen + position] = scale * s.sum(sum);
                 }
-                let total = exponentials(s, scores);
-                let share = s.splat(if total > T::ZERO { T::ONE / total } else { T::ZERO });
-                // Two vectors at a time, which wait for each other's sums less than one would.
-                for (i, o) in o.chunks_mut(2 * S::LANES).enumerate() {
-                    let first = h * d + i * 2 * S::LANES;
-                    if o.len() > S::LANES {
-                        average::<T, S, 2>(s, g, scores, share, r, first, o);
-                    } else {
-                        average::<T, S, 1>(s, g, scores, share, r, first, o);
+            }
+            for scores in scores.chunks_exact_mut(seen) {
+                shares(s, scores);
+            }
+            for position in 0..seen {
+                let value = &g.values[position][g.at(position, r)..][..width];
+                for (h, (o, value)) in o.chunks_exact_mut(d).zip(value.chunks_exact(d)).enumerate() {
+                    let share = s.splat(scores[h * seen + position]);
+                    for (o, value) in o.chunks_mut(S::LANES).zip(value.chunks(S::LANES)) {
+                        s.store(s.fma(share, s.load(value, T::ZERO), s.load(o, T::ZERO)), o);
                     }
                 }
             }
@@ -70,13 +76,13 @@ simd! {
     }
 }
 
-/// Turns scores into exponentials of their distance to the largest, and gives their sum.
+/// Softmax in place; zeros where every score is −∞.
 #[inline(always)]
-fn exponentials<T: Float, S: Simd<T>>(s: S, scores: &mut [T]) -> T {
+fn shares<T: Float, S: Simd<T>>(s: S, scores: &mut [T]) {
     let max = largest(s, scores);
     if max == T::NEG_INFINITY {
         scores.fill(T::ZERO);
-        return T::ZERO;
+        return;
     }
     let (max, mut sum) = (s.splat(max), s.splat(T::ZERO));
     for x in scores.chunks_mut(S::LANES) {
@@ -84,30 +90,9 @@ fn exponentials<T: Float, S: Simd<T>>(s: S, scores: &mut [T]) -> T {
         sum = s.add(sum, e);
         s.store(e, x);
     }
-    s.sum(sum)
-}
-
-/// `o = share · Σ weight · value` in `W` vectors of columns from `first` on, for query `r`.
-#[inline(always)]
-fn average<T: Float, S: Simd<T>, const W: usize>(
-    s: S,
-    g: &Gathered<'_, T>,
-    weights: &[T],
-    share: S::V,
-    r: usize,
-    first: usize,
-    o: &mut [T],
-) {
-    let mut sums = [s.splat(T::ZERO); W];
-    for (position, &weight) in weights.iter().enumerate() {
-        let value = &g.values[position][g.at(position, r) + first..][..o.len()];
-        let weight = s.splat(weight);
-        for (sum, value) in sums.iter_mut().zip(value.chunks(S::LANES)) {
-            *sum = s.fma(weight, s.load(value, T::ZERO), *sum);
-        }
-    }
-    for (o, sum) in o.chunks_mut(S::LANES).zip(sums) {
-        s.store(s.mul(sum, share), o);
+    let share = s.splat(T::ONE / s.sum(sum));
+    for x in scores.chunks_mut(S::LANES) {
+        s.store(s.mul(s.load(x, T::ZERO), share), x);
     }
 }
 

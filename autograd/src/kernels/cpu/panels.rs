@@ -70,7 +70,7 @@ impl<T: Float> Panels<T> {
 simd! {
     /// `y = x·Wᵀ (+ b)` for rows `x [R, I]` and `b [O]`: `y [R, O]`.
     ///
-    /// Every entry is summed from the first input to the last, whatever the number of rows, so that a row gives the same
+    /// Every entry is summed from the bias over the first input to the last, whatever the number of rows, so that a row gives the same
     /// bits alone and among others.
     pub fn panel_product<T>(s, x: &[T], weight: &Panels<T>, bias: Option<&[T]>, y: &mut [T]) {
         let (inputs, outputs) = (weight.inputs, weight.outputs);
@@ -146,7 +146,17 @@ fn tile<T: Float, S: Simd<T>, const M: usize, const W: usize>(
     for (r, row) in rows.iter_mut().enumerate() {
         *row = &x[r * inputs..][..inputs];
     }
-    let mut sums = [[s.splat(T::ZERO); W]; M];
+    let first = place.first + column;
+    let mut start = [s.splat(T::ZERO); W];
+    if let Some(bias) = bias {
+        let bias = &bias[first..];
+        for w in 0..W {
+            if w * S::LANES < bias.len() {
+                start[w] = s.load(&bias[w * S::LANES..], T::ZERO);
+            }
+        }
+    }
+    let mut sums = [start; M];
     let mut panel = panel.chunks_exact(WIDTH);
     // Nothing in this loop can panic, and `sums` is indexed by constants alone: else it would be kept in memory.
     for i in 0..inputs {
@@ -166,18 +176,11 @@ fn tile<T: Float, S: Simd<T>, const M: usize, const W: usize>(
             }
         }
     }
-    let first = place.first + column;
-    let bias = bias.map(|bias| &bias[first..]);
     for r in 0..M {
         let y = &mut y[(place.rows.start + r) * place.outputs..][..place.outputs][first..];
         for w in 0..W {
-            let at = w * S::LANES;
-            if at < y.len() {
-                let sum = match bias {
-                    Some(bias) => s.add(sums[r][w], s.load(&bias[at..], T::ZERO)),
-                    None => sums[r][w],
-                };
-                s.store(sum, &mut y[at..]);
+            if w * S::LANES < y.len() {
+                s.store(sums[r][w], &mut y[w * S::LANES..]);
             }
         }
     }

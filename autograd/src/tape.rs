@@ -157,7 +157,7 @@ impl<T: Float, O: Op<T, N>, const N: usize> Record<T> for Recorded<O, O::Saved, 
 
 impl<T: Float> Tape<T> {
     fn new(mode: Mode, seed: u64) -> Self {
-        let arena = Arena { nodes: Vec::new(), params: HashMap::new() };
+        let arena = Arena { nodes: Vec::with_capacity(128), params: HashMap::new() };
         Self {
             mode,
             seed,

@@ -16,16 +16,14 @@
 //! assert!(found[0][0].score >= found[0][1].score);
 //! ```
 //!
-//! What is found for a source does not depend on its company in the batch, as far as its scores do not. These can differ
-//! in their last bits: a matrix product sums in another order where it has one row than where it has several, and so does
-//! the attention of a short source with much padding behind it. Words that are equally good up to such a difference may
-//! therefore be chosen differently. The number of threads changes nothing at all.
+//! What is found for a source does not depend on its company in the batch, as far as its scores do not. Those of a
+//! [`Transformer`] are the same to the last bit in any company, so neither the size of batches nor the number of threads
+//! changes anything.
 
 mod batches;
 mod beam;
 mod next_token;
 mod text;
-mod top;
 
 use serde::{Deserialize, Serialize};
 
@@ -129,9 +127,10 @@ pub struct Specials {
 }
 
 impl Specials {
-    /// Whether a target may contain the token. Some vocabularies begin sentences with the token that ends them.
-    pub(crate) fn may_come(&self, token: u32) -> bool {
-        token == self.eos || (token != self.bos && token != self.pad)
+    /// The tokens that no target contains. Some vocabularies begin sentences with the token that ends them; there, a number
+    /// that no token has stands in.
+    fn never(&self) -> [u32; 2] {
+        [self.bos, self.pad].map(|token| if token == self.eos { u32::MAX } else { token })
     }
 }
 

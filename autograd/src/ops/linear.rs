@@ -111,3 +111,24 @@ cases! {
     "linear" [[2, 3, 4], [5, 4], [5]] |tape, x, w, b| x.linear(w, Some(b));
     "linear, no bias" [[3, 4], [2, 4]] |tape, x, w| x.linear(w, None);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tape;
+
+    /// Whole numbers, so that every order of summing gives the same.
+    #[test]
+    fn without_a_record_the_product_is_the_same_also_after_the_weight_has_changed() {
+        let whole = |shape: [usize; 2]| Tensor::<f32>::from_fn(shape, |i| (i * 7 % 11) as f32);
+        let (x, mut weight) = (whole([3, 5]), Param::new(whole([70, 5])));
+        let bias = Param::new(Tensor::from_fn([70], |i| i as f32));
+        let on = |tape: Tape, weight: &Param| tape.constant(x.clone()).linear_by(weight, Some(&bias)).value();
+        let first = on(Tape::infer(), &weight);
+        assert_eq!(first, on(Tape::eval(), &weight));
+        weight.value_mut().make_mut()[4] += 1.0;
+        let second = on(Tape::infer(), &weight);
+        assert_eq!(second, on(Tape::eval(), &weight));
+        assert_ne!(first, second);
+    }
+}

@@ -7,6 +7,7 @@ pub mod activation;
 pub mod adam;
 pub mod attention;
 pub mod attention_step;
+pub mod best;
 pub mod broadcast;
 pub mod cross_entropy;
 pub mod dropout;

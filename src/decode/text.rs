@@ -46,4 +46,4 @@ pub fn translate(
 
 /// Source tokens that are translated together, times hypotheses: what the caches grow with. Some hundred rows are as fast
 /// as any larger number.
-const BATCH_TOKENS: usize = 2048;
+const BATCH_TOKENS: usize = 1024;

@@ -82,11 +82,10 @@ fn the_fused_loss_equals_cross_entropy_of_logits() {
 
 #[test]
 fn decoding_step_by_step_gives_the_logits_of_the_whole_pass() {
-    // Twenty words outgrow the room a cache begins with.
     let batch = Batch::new(&random_pairs(&[(4, 20), (2, 20), (3, 20)], 11, 3));
     let mut model = Transformer::<f64>::new(&tiny(), &mut Init::seeded(3));
     shake(&mut model);
-    let whole = model.forward(&Tape::infer(), &batch.source, &batch.target_in).value(); // [3, 21, V]
+    let whole = model.forward(&Tape::eval(), &batch.source, &batch.target_in).value(); // [3, 21, V]
     let mut cache = model.start(&batch.source);
     let words = batch.target_in.ids.as_slice().chunks(21).collect::<Vec<_>>();
     assert!(words.iter().all(|row| row[0] == BOS));

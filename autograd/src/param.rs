@@ -1,8 +1,10 @@
 //! Trainable parameters and the paths they are known by.
 
 use std::fmt::{self, Display, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::kernels::cpu::panels::Panels;
 use crate::{Float, Tensor};
 
 /// Tells parameters apart within this process.
@@ -13,13 +15,15 @@ pub struct ParamId(u64);
 pub struct Param<T: Float = f32> {
     id: ParamId,
     value: Tensor<T>,
+    /// Made of the value when it is first wanted; gone when the value changes.
+    panels: OnceLock<Panels<T>>,
 }
 
 impl<T: Float> Param<T> {
     /// A new parameter with this first value.
     pub fn new(value: Tensor<T>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { id: ParamId(NEXT.fetch_add(1, Ordering::Relaxed)), value }
+        Self { id: ParamId(NEXT.fetch_add(1, Ordering::Relaxed)), value, panels: OnceLock::new() }
     }
 
     /// What tells it from other parameters.
@@ -34,7 +38,13 @@ impl<T: Float> Param<T> {
 
     /// Its value, to change. The shape must stay.
     pub fn value_mut(&mut self) -> &mut Tensor<T> {
+        self.panels.take();
         &mut self.value
+    }
+
+    /// Its value, a weight `[O, I]`, in the order in which few rows are multiplied with it: made once, for translating.
+    pub(crate) fn panels(&self) -> &Panels<T> {
+        self.panels.get_or_init(|| Panels::new(self.value.as_slice(), self.value.shape().last()))
     }
 }
 

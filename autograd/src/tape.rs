@@ -157,7 +157,7 @@ impl<T: Float, O: Op<T, N>, const N: usize> Record<T> for Recorded<O, O::Saved, 
 
 impl<T: Float> Tape<T> {
     fn new(mode: Mode, seed: u64) -> Self {
-        let arena = Arena { nodes: Vec::new(), params: HashMap::new() };
+        let arena = Arena { nodes: Vec::with_capacity(128), params: HashMap::new() };
         Self {
             mode,
             seed,
@@ -257,6 +257,13 @@ impl<T: Float> Tape<T> {
     #[track_caller]
     fn leaf(&self, name: &'static str, value: Tensor<T>, needs_grad: bool) -> Var<'_, T> {
         self.push(name, value, None, needs_grad)
+    }
+
+    /// A value computed in a way of its own, with no way back: only for tapes that record nothing.
+    #[track_caller]
+    pub(crate) fn computed(&self, name: &'static str, value: Tensor<T>) -> Var<'_, T> {
+        assert!(!self.records(), "{name}: this way to compute it is for tapes that record nothing");
+        self.push(name, value, None, false)
     }
 
     /// Runs an op on the values of `inputs` and records it. Every op's method on [`Var`] comes down to this.

@@ -2,7 +2,8 @@
 
 use autograd::{Float, Var, parameters};
 
-use crate::attention::{KeyValue, MultiHeadAttention};
+use crate::attention::MultiHeadAttention;
+use crate::cache::{DecoderCache, LayerCache, Rows};
 use crate::config::{NormPlacement, TransformerConfig};
 use crate::feed_forward::FeedForward;
 use crate::init::Init;
@@ -69,14 +70,14 @@ impl<T: Float> DecoderLayer<T> {
         )
     }
 
-    /// The next position `x [B, 1, D]`, the earlier ones being in `cache`: `[B, 1, D]`.
+    /// The next position `x [R, D]` of every row, the earlier ones being in `cache`: `[R, D]`.
     #[track_caller]
-    pub fn step<'t>(&self, x: Var<'t, T>, cache: &mut LayerCache<T>, memory_mask: &Mask) -> Var<'t, T> {
+    pub fn step<'t>(&self, x: Var<'t, T>, cache: &mut LayerCache<T>, rows: &Rows) -> Var<'t, T> {
         let LayerCache { own, memory } = cache;
         self.sublayers(
             x,
-            |x| self.self_attn.forward_self_cached(x, own),
-            |x| self.cross_attn.forward_cached(x, memory, memory_mask),
+            |x| self.self_attn.step_self(x, own, rows),
+            |x| self.cross_attn.step_memory(x, memory, rows),
         )
     }
 
@@ -90,48 +91,6 @@ impl<T: Float> DecoderLayer<T> {
         let x = self.residual.around(x, &self.self_attn_norm, self_attn);
         let x = self.residual.around(x, &self.cross_attn_norm, cross_attn);
         self.residual.around(x, &self.feed_forward_norm, |x| self.feed_forward.forward(x))
-    }
-}
-
-/// What a layer remembers between steps.
-#[derive(Clone, Debug)]
-pub struct LayerCache<T: Float = f32> {
-    /// Keys and values of the target positions so far.
-    pub own: KeyValue<T>,
-    /// Keys and values of the source.
-    pub memory: KeyValue<T>,
-}
-
-/// What the decoder remembers between steps.
-#[derive(Clone, Debug)]
-pub struct DecoderCache<T: Float = f32> {
-    /// One for each layer.
-    pub layers: Vec<LayerCache<T>>,
-    /// Which source positions are words, not padding, in each sentence.
-    pub source_lengths: Vec<usize>,
-    /// The number of target positions so far.
-    pub length: usize,
-}
-
-impl<T: Float> DecoderCache<T> {
-    /// The cache of sentences `rows` of this one, in that order: some may come more than once, some not at all.
-    #[must_use]
-    pub fn select(&self, rows: &[usize]) -> Self {
-        Self {
-            layers: (self.layers.iter())
-                .map(|layer| LayerCache { own: layer.own.select(rows), memory: layer.memory.select(rows) })
-                .collect(),
-            source_lengths: rows.iter().map(|&row| self.source_lengths[row]).collect(),
-            length: self.length,
-        }
-    }
-
-    /// The same where every row of `rows` is of the same source sentence as the row it replaces: only what depends on
-    /// the target is moved.
-    pub fn reorder_targets(&mut self, rows: &[usize]) {
-        for layer in &mut self.layers {
-            layer.own = layer.own.select(rows);
-        }
     }
 }
 
@@ -180,28 +139,17 @@ impl<T: Float> Decoder<T> {
     /// An empty cache for targets of `memory [B, S, D]`.
     #[track_caller]
     pub fn start(&self, memory: Var<'_, T>, source_lengths: &[usize]) -> DecoderCache<T> {
-        let [batch, _, width] = *memory.shape() else { panic!("decoder: memory must be [B, S, D]") };
-        let cache = |layer: &DecoderLayer<T>| LayerCache {
-            own: KeyValue::empty(batch, width),
-            memory: layer.cross_attn.project_memory(memory),
-        };
-        DecoderCache {
-            layers: self.layers.iter().map(cache).collect(),
-            source_lengths: source_lengths.to_vec(),
-            length: 0,
-        }
+        let [_, width, _] = *memory.shape() else { panic!("decoder: memory must be [B, S, D]") };
+        let memories = self.layers.iter().map(|layer| layer.cross_attn.project_memory(memory));
+        DecoderCache::new(memories, source_lengths, width)
     }
 
-    /// The next position `x [B, 1, D]` of every sentence: `[B, 1, D]`.
+    /// The next position `x [R, D]` of every row: `[R, D]`.
     #[track_caller]
     pub fn step<'t>(&self, x: Var<'t, T>, cache: &mut DecoderCache<T>) -> Var<'t, T> {
-        let memory_mask = Mask::keep_lengths(cache.source_lengths.as_slice());
-        let x = self
-            .layers
-            .iter()
-            .zip(&mut cache.layers)
-            .fold(x, |x, (layer, cache)| layer.step(x, cache, &memory_mask));
-        cache.length += 1;
+        cache.rows.push();
+        let layers = self.layers.iter().zip(&mut cache.layers);
+        let x = layers.fold(x, |x, (layer, cache_of_layer)| layer.step(x, cache_of_layer, &cache.rows));
         self.norm.as_ref().map_or(x, |norm| norm.forward(x))
     }
 }

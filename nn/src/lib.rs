@@ -17,6 +17,7 @@
 //! they differ in their arguments; what all layers share is [`Parameters`](autograd::Parameters).
 
 mod attention;
+mod cache;
 pub mod cases;
 mod config;
 mod decoder;
@@ -34,11 +35,12 @@ mod sentences;
 mod transformer;
 mod zero_by_mathematics;
 
-pub use attention::{KeyValue, MultiHeadAttention};
+pub use attention::MultiHeadAttention;
+pub use cache::{DecoderCache, KeyValue, LayerCache, Rows};
 pub use config::{
     Activation, Dropouts, InitScheme, NormPlacement, Positions, Preset, Tied, TransformerConfig,
 };
-pub use decoder::{Decoder, DecoderCache, DecoderLayer, LayerCache};
+pub use decoder::{Decoder, DecoderLayer};
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use encoder::{Encoder, EncoderLayer};

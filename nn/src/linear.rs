@@ -29,7 +29,6 @@ impl<T: Float> Linear<T> {
     /// `x·Wᵀ + b`
     #[track_caller]
     pub fn forward<'t>(&self, x: Var<'t, T>) -> Var<'t, T> {
-        let tape = x.tape();
-        x.linear(tape.param(&self.weight), self.bias.as_ref().map(|bias| tape.param(bias)))
+        x.linear_by(&self.weight, self.bias.as_ref())
     }
 }

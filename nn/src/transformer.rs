@@ -2,8 +2,9 @@
 
 use autograd::{Float, Ids, Param, Parameters, Tape, Tensor, Var, parameters};
 
+use crate::cache::DecoderCache;
 use crate::config::{Tied, TransformerConfig};
-use crate::decoder::{Decoder, DecoderCache};
+use crate::decoder::Decoder;
 use crate::embedding::Embedding;
 use crate::encoder::Encoder;
 use crate::init::Init;
@@ -100,7 +101,7 @@ impl<T: Float> Transformer<T> {
     #[track_caller]
     pub fn encode<'t>(&self, tape: &'t Tape<T>, source: &Sentences) -> Var<'t, T> {
         let table = self.source_embedding.as_ref().unwrap_or(&self.target_embedding);
-        let x = self.embed(tape, table, &self.source_positions, &source.ids, 0); // [B, S, D]
+        let x = self.embed(tape, table, &self.source_positions, &source.ids); // [B, S, D]
         self.encoder.forward(x, &Mask::keep_lengths(source.lengths.clone()))
     }
 
@@ -113,7 +114,7 @@ impl<T: Float> Transformer<T> {
         memory: Var<'t, T>,
         source_lengths: &[usize],
     ) -> Var<'t, T> {
-        let x = self.embed(tape, &self.target_embedding, &self.target_positions, &target_in.ids, 0); // [B, T, D]
+        let x = self.embed(tape, &self.target_embedding, &self.target_positions, &target_in.ids); // [B, T, D]
         let mask = Mask::keep_lengths(target_in.lengths.clone()).and_past();
         self.decoder.forward(x, memory, &mask, &Mask::keep_lengths(source_lengths))
     }
@@ -121,7 +122,7 @@ impl<T: Float> Transformer<T> {
     /// Scores of every word at every position: `hidden [.., D]` to `[.., V]`.
     #[track_caller]
     pub fn logits<'t>(&self, hidden: Var<'t, T>) -> Var<'t, T> {
-        hidden.linear(hidden.tape().param(self.output_weight()), None)
+        hidden.linear_by(self.output_weight(), None)
     }
 
     /// Scores of every next word: `[B, T, V]`.
@@ -167,18 +168,16 @@ impl<T: Float> Transformer<T> {
         self.decoder.start(self.encode(&tape, source), &source.lengths)
     }
 
-    /// The scores `[B, V]` of the words after `tokens`, one new token for every sentence of the cache.
+    /// The scores `[R, V]` of the words after `tokens`, one new token for every row of the cache.
     #[track_caller]
     pub fn step(&self, tokens: &[u32], cache: &mut DecoderCache<T>) -> Tensor<T> {
         let tape = Tape::infer();
-        let ids = Ids::new([tokens.len(), 1], tokens);
-        let x = self.embed(&tape, &self.target_embedding, &self.target_positions, &ids, cache.length);
-        let hidden = self.decoder.step(x, cache); // [B, 1, D]
-        let logits = self.logits(hidden).value(); // [B, 1, V]
-        logits.reshape([tokens.len(), self.config.target_vocab])
+        let words = self.target_embedding.forward(&tape, &Ids::new([tokens.len()], tokens)); // [R, D]
+        let x = self.place(words, self.target_positions.forward(&tape, cache.length(), 1));
+        self.logits(self.decoder.step(x, cache)).value() // [R, V]
     }
 
-    /// `dropout(√D · E[ids] + positions)`, the positions counted from `first`.
+    /// `dropout(√D · E[ids] + positions)`
     #[track_caller]
     fn embed<'t>(
         &self,
@@ -186,9 +185,8 @@ impl<T: Float> Transformer<T> {
         table: &Embedding<T>,
         positions: &PositionalEncoding<T>,
         ids: &Ids,
-        first: usize,
     ) -> Var<'t, T> {
-        self.place(table.forward(tape, ids), positions.forward(tape, first, ids.shape()[1]))
+        self.place(table.forward(tape, ids), positions.forward(tape, 0, ids.shape()[1]))
     }
 
     /// The same for all words of `sentences` in rows, `[N, D]`, without padding.

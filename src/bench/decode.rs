@@ -92,7 +92,7 @@ impl NextToken for Forced {
 
     fn step(&self, tokens: &[u32], state: &mut DecoderCache) -> Tensor<f32> {
         let mut scores = NextToken::step(&self.0, tokens, state);
-        if state.length < STEPS {
+        if state.length() < STEPS {
             let vocab = self.0.config.target_vocab;
             for row in scores.make_mut().chunks_exact_mut(vocab) {
                 row[EOS as usize] = f32::NEG_INFINITY;
@@ -103,10 +103,6 @@ impl NextToken for Forced {
 
     fn select(&self, state: &mut DecoderCache, rows: &[usize]) {
         NextToken::select(&self.0, state, rows);
-    }
-
-    fn reorder_targets(&self, state: &mut DecoderCache, rows: &[usize]) {
-        NextToken::reorder_targets(&self.0, state, rows);
     }
 }
 

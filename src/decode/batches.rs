@@ -10,9 +10,12 @@ use super::{Hypothesis, NextToken, Search, Specials, search};
 /// What [`search`] finds for each of any number of sources, in their order.
 ///
 /// Sources are put into batches by length, the longest first, of at most `batch_tokens` source tokens, padding included
-/// (a longer source is a batch of its own); a beam multiplies the rows that the model sees. `threads` threads take one
-/// batch after the other; each time one is done, `progress` is told how many sources that were. Batches depend on the
-/// sources alone, so the result is the same, to the last bit, for any number of threads.
+/// (a longer source is a batch of its own), and no more than one thread's share; a beam multiplies the rows that the model
+/// sees. `threads` threads take one batch after the other; each time one is done, `progress` is told how many sources that
+/// were. Where a source's scores do not depend on its company, as those of a [`Transformer`] do not, the result is the
+/// same, to the last bit, for any number of threads.
+///
+/// [`Transformer`]: nn::Transformer
 ///
 /// # Panics
 /// Where there are no threads, and where [`search`] does.
@@ -30,7 +33,8 @@ pub fn translate_all<M: NextToken + Sync, R: AsRef<[u32]> + Sync>(
     if let Err(error) = options.validate() {
         panic!("translate_all: {error}");
     }
-    let (order, batches) = batches(sources, batch_tokens);
+    let all_tokens: usize = sources.iter().map(|source| source.as_ref().len()).sum();
+    let (order, batches) = batches(sources, batch_tokens.min(all_tokens.div_ceil(threads)));
     let next = AtomicUsize::new(0);
     // Batches that no other thread has taken, until there are none.
     let work = || {

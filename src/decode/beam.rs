@@ -1,9 +1,8 @@
 //! The hypotheses of one sentence.
 
-use autograd::kernels::cpu::cross_entropy::cross_entropy;
+use autograd::kernels::cpu::best::best_and_log_sum;
 use autograd::{Float, Tensor};
 
-use super::top::top;
 use super::{Hypothesis, Search, Specials};
 
 /// The scores of one step, and room to work on them.
@@ -11,10 +10,6 @@ use super::{Hypothesis, Search, Specials};
 pub(super) struct Scores<T: Float> {
     /// `[rows, V]`
     scores: Tensor<T>,
-    /// `log Σ exp` of every row.
-    log_sums: Vec<T>,
-    /// Zeros, one for each row.
-    targets: Vec<u32>,
     /// The best words of one row.
     best: Vec<(T, u32)>,
     /// The continuations of one sentence's hypotheses.
@@ -23,13 +18,7 @@ pub(super) struct Scores<T: Float> {
 
 impl<T: Float> Default for Scores<T> {
     fn default() -> Self {
-        Self {
-            scores: Tensor::zeros([0, 1]),
-            log_sums: Vec::new(),
-            targets: Vec::new(),
-            best: Vec::new(),
-            candidates: Vec::new(),
-        }
+        Self { scores: Tensor::zeros([0, 1]), best: Vec::new(), candidates: Vec::new() }
     }
 }
 
@@ -45,11 +34,6 @@ impl<T: Float> Scores<T> {
             matches!(*shape, [count, vocab] if count == rows && vocab > 0),
             "search: the scores of {rows} rows must be [{rows}, V], not {shape}"
         );
-        self.log_sums.resize(rows, T::ZERO);
-        self.targets.resize(rows, 0);
-        // The kernel's costs are of no use here, but its first pass is the fastest way to the sums.
-        let (data, vocab) = (scores.as_slice(), scores.shape()[1]);
-        cross_entropy(data, &self.targets, u32::MAX, T::ZERO, &mut self.log_sums, vocab);
         self.scores = scores;
     }
 
@@ -159,14 +143,17 @@ impl Beam {
         specials: Specials,
         candidates: &mut Vec<Candidate>,
     ) {
-        let last = self.length + 1 == self.limit;
-        let may_come = |token| if last { token == specials.eos } else { specials.may_come(token) };
+        let (last, never) = (self.length + 1 == self.limit, specials.never());
         candidates.clear();
         let mut best = std::mem::take(&mut scores.best);
         for (parent, live) in self.live.iter().enumerate() {
-            let row = first + parent;
-            top(scores.row(row), count, may_come, &mut best);
-            let log_sum = scores.log_sums[row].to_f64();
+            let row = scores.row(first + parent);
+            // The last token can only be the end.
+            let count = if last { 0 } else { count };
+            let log_sum = best_and_log_sum(row, count, &never, &mut best).to_f64();
+            if last {
+                best.push((row[specials.eos as usize], specials.eos));
+            }
             for &(score, token) in &best {
                 // Rounding can lift a probability of nearly 1 above it, where the bound on later scores would not hold;
                 // a row that holds a NaN has no probabilities.

@@ -16,16 +16,14 @@
 //! assert!(found[0][0].score >= found[0][1].score);
 //! ```
 //!
-//! What is found for a source does not depend on its company in the batch, as far as its scores do not. These can differ
-//! in their last bits: a matrix product sums in another order where it has one row than where it has several, and so does
-//! the attention of a short source with much padding behind it. Words that are equally good up to such a difference may
-//! therefore be chosen differently. The number of threads changes nothing at all.
+//! What is found for a source does not depend on its company in the batch, as far as its scores do not. Those of a
+//! [`Transformer`] are the same to the last bit in any company, so neither the size of batches nor the number of threads
+//! changes anything.
 
 mod batches;
 mod beam;
 mod next_token;
 mod text;
-mod top;
 
 use serde::{Deserialize, Serialize};
 
@@ -129,9 +127,10 @@ pub struct Specials {
 }
 
 impl Specials {
-    /// Whether a target may contain the token. Some vocabularies begin sentences with the token that ends them.
-    pub(crate) fn may_come(&self, token: u32) -> bool {
-        token == self.eos || (token != self.bos && token != self.pad)
+    /// The tokens that no target contains. Some vocabularies begin sentences with the token that ends them; there, a number
+    /// that no token has stands in.
+    fn never(&self) -> [u32; 2] {
+        [self.bos, self.pad].map(|token| if token == self.eos { u32::MAX } else { token })
     }
 }
 
@@ -166,15 +165,14 @@ pub fn search<M: NextToken, R: AsRef<[u32]>>(
     let mut scores = Scores::default();
     // One row for each sentence at first: its hypotheses part only at the first word.
     let mut tokens = vec![specials.bos; sources.len()];
-    let mut owners: Vec<usize> = (0..sources.len()).collect();
-    let (mut rows, mut new_owners) = (Vec::new(), Vec::new());
+    let mut rows = Vec::new();
     while !tokens.is_empty() {
-        scores.take(model.step(&tokens, &mut state), tokens.len());
+        let before = tokens.len();
+        scores.take(model.step(&tokens, &mut state), before);
         tokens.clear();
         rows.clear();
-        new_owners.clear();
         let mut first = 0;
-        for (owner, beam) in beams.iter_mut().enumerate() {
+        for beam in &mut beams {
             let count = beam.live().len();
             if count > 0 {
                 beam.advance(&mut scores, first, specials, options);
@@ -182,24 +180,12 @@ pub fn search<M: NextToken, R: AsRef<[u32]>>(
             for live in beam.live() {
                 tokens.push(live.token);
                 rows.push(first + live.parent);
-                new_owners.push(owner);
             }
             first += count;
         }
-        regroup(model, &mut state, &rows, new_owners == owners);
-        std::mem::swap(&mut owners, &mut new_owners);
+        if !rows.is_empty() && !rows.iter().copied().eq(0..before) {
+            model.select(&mut state, &rows);
+        }
     }
     beams.into_iter().map(|beam| beam.into_best(options.nbest)).collect()
-}
-
-/// Makes `rows` of the state its new rows, moving as little as possible.
-fn regroup<M: NextToken>(model: &M, state: &mut M::State, rows: &[usize], same_owners: bool) {
-    if rows.is_empty() || same_owners && rows.iter().copied().eq(0..rows.len()) {
-        return;
-    }
-    if same_owners {
-        model.reorder_targets(state, rows);
-    } else {
-        model.select(state, rows);
-    }
 }

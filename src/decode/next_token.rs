@@ -23,12 +23,6 @@ pub trait NextToken {
     /// Makes `rows` of the state its new rows, in that order: some may come more than once, some not at all.
     fn select(&self, state: &mut Self::State, rows: &[usize]);
 
-    /// The same where every row of `rows` is of the same source as the row it replaces, so that what depends on the
-    /// source alone can stay where it is.
-    fn reorder_targets(&self, state: &mut Self::State, rows: &[usize]) {
-        self.select(state, rows);
-    }
-
     /// The most tokens a target can have, its end included.
     fn longest_target(&self) -> usize {
         usize::MAX
@@ -48,11 +42,7 @@ impl<T: Float> NextToken for Transformer<T> {
     }
 
     fn select(&self, state: &mut DecoderCache<T>, rows: &[usize]) {
-        *state = state.select(rows);
-    }
-
-    fn reorder_targets(&self, state: &mut DecoderCache<T>, rows: &[usize]) {
-        state.reorder_targets(rows);
+        state.select(rows);
     }
 
     fn longest_target(&self) -> usize {

@@ -36,13 +36,6 @@ impl<F: Fn(u32, &[u32]) -> Vec<f64>> NextToken for Toy<F> {
     fn select(&self, state: &mut Self::State, rows: &[usize]) {
         *state = rows.iter().map(|&row| state[row].clone()).collect();
     }
-
-    fn reorder_targets(&self, state: &mut Self::State, rows: &[usize]) {
-        assert_eq!(rows.len(), state.len());
-        // The source stays where it is, so that a wrong call changes what is found.
-        let targets: Vec<_> = rows.iter().map(|&row| state[row].1.clone()).collect();
-        state.iter_mut().zip(targets).for_each(|(row, target)| row.1 = target);
-    }
 }
 
 /// Random scores of `vocab` tokens, the same for the same prefix.

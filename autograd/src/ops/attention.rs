@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::kernels::cpu::attention::{Forward, Geometry, Span, attention, attention_backward};
+use crate::kernels::cpu::attention_step::{Gathered, attention_step};
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Keep, Shape, Tensor};
@@ -103,6 +104,19 @@ impl<'t, T: Float> Var<'t, T> {
     #[track_caller]
     pub fn attention(self, keys: Self, values: Self, settings: &Attention) -> Self {
         self.tape.apply(settings.clone(), [self, keys, values])
+    }
+
+    /// Attention of one query a row, `[R, H·d]`, over what `gathered` says, for decoding step by step.
+    ///
+    /// # Panics
+    /// Where the tape records.
+    #[track_caller]
+    pub fn attention_step(self, gathered: &Gathered<'_, T>) -> Self {
+        let (q, heads) = (self.value(), gathered.heads);
+        let fits = matches!(*q.shape(), [_, width] if width == gathered.width && width % heads.max(1) == 0);
+        assert!(fits, "attention_step: {heads} heads of {} columns are not for {}", gathered.width, q.shape());
+        let o = Tensor::fill_with(q.shape(), |o| attention_step(gathered, q.as_slice(), o));
+        self.tape.computed("attention", o)
     }
 
     /// The same made of small ops, each visible on the tape; also gives the weights `[B, H, T, S]`. Not for packed rows,

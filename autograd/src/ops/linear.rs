@@ -2,9 +2,10 @@
 
 use crate::kernels::cpu::elementwise::{fill_rows, sum_rows};
 use crate::kernels::cpu::gemm::{Matrix, gemm};
+use crate::kernels::cpu::panels::panel_product;
 use crate::op::{Backward, Op, Slot};
 use crate::tape::Var;
-use crate::{Float, Shape, Tensor};
+use crate::{Float, Param, Shape, Tensor};
 
 /// `y = x·Wᵀ (+ b)` for `x [.., I]`, `W [O, I]`, `b [O]`; `y [.., O]`.
 #[derive(Debug)]
@@ -89,9 +90,45 @@ impl<'t, T: Float> Var<'t, T> {
             None => self.tape.apply(Linear, [self, weight]),
         }
     }
+
+    /// The same by parameters. Where nothing is recorded, the weight is read in an order that suits few rows
+    /// ([`Panels`](crate::kernels::cpu::panels::Panels)), and a row's result does not depend on how many there are.
+    #[track_caller]
+    pub fn linear_by(self, weight: &Param<T>, bias: Option<&Param<T>>) -> Self {
+        let tape = self.tape;
+        if tape.records() {
+            return self.linear(tape.param(weight), bias.map(|bias| tape.param(bias)));
+        }
+        let x = self.value();
+        let (shape, _) = sizes(&x, weight.value());
+        let bias = bias.map(|bias| bias.value().as_slice());
+        let y = Tensor::fill_with(shape, |y| panel_product(x.as_slice(), weight.panels(), bias, y));
+        tape.computed("linear", y)
+    }
 }
 
 cases! {
     "linear" [[2, 3, 4], [5, 4], [5]] |tape, x, w, b| x.linear(w, Some(b));
     "linear, no bias" [[3, 4], [2, 4]] |tape, x, w| x.linear(w, None);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tape;
+
+    /// Whole numbers, so that every order of summing gives the same.
+    #[test]
+    fn without_a_record_the_product_is_the_same_also_after_the_weight_has_changed() {
+        let whole = |shape: [usize; 2]| Tensor::<f32>::from_fn(shape, |i| (i * 7 % 11) as f32);
+        let (x, mut weight) = (whole([3, 5]), Param::new(whole([70, 5])));
+        let bias = Param::new(Tensor::from_fn([70], |i| i as f32));
+        let on = |tape: Tape, weight: &Param| tape.constant(x.clone()).linear_by(weight, Some(&bias)).value();
+        let first = on(Tape::infer(), &weight);
+        assert_eq!(first, on(Tape::eval(), &weight));
+        weight.value_mut().make_mut()[4] += 1.0;
+        let second = on(Tape::infer(), &weight);
+        assert_eq!(second, on(Tape::eval(), &weight));
+        assert_ne!(first, second);
+    }
 }

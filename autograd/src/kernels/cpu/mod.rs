@@ -6,12 +6,15 @@
 pub mod activation;
 pub mod adam;
 pub mod attention;
+pub mod attention_step;
+pub mod best;
 pub mod broadcast;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod elementwise;
 pub mod gemm;
 pub mod layer_norm;
+pub mod panels;
 pub mod peak;
 pub mod simd;
 pub mod small_product;

@@ -1,0 +1,234 @@
+//! Products of a few rows with a weight that was put in order beforehand.
+//!
+//! A decoding step multiplies a handful of rows by every weight of the model. A general product spends more time on
+//! putting the weight in order than on the arithmetic, and so would a dot product for each output on adding up its lanes.
+//! [`Panels`] are the order in which such a product reads a weight, made once and used for all steps.
+
+use std::ops::Range;
+
+use super::simd::Simd;
+use crate::buffer::Buffer;
+use crate::{float::Float, simd};
+
+/// Outputs of one panel.
+const WIDTH: usize = 64;
+
+/// Rows of a tile: with four vectors of 16 lanes each, they fit 32 registers together with what they are multiplied by;
+/// with two vectors of 8 lanes, 16 registers.
+const ROWS: usize = 6;
+
+/// A weight `[O, I]` in panels of 64 outputs, each of them `[I, 64]`. The last one is filled up with zeros.
+#[derive(Debug)]
+pub struct Panels<T: Float> {
+    data: Buffer<T>,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl<T: Float> Panels<T> {
+    /// The panels of a weight that has rows of `inputs` entries.
+    ///
+    /// # Panics
+    /// Where these are not whole rows.
+    #[track_caller]
+    pub fn new(weight: &[T], inputs: usize) -> Self {
+        assert!(
+            inputs > 0 && weight.len().is_multiple_of(inputs),
+            "panels: no whole rows of {inputs} entries"
+        );
+        let outputs = weight.len() / inputs;
+        let mut data = Buffer::stale(outputs.next_multiple_of(WIDTH) * inputs);
+        let panels = data.chunks_exact_mut(WIDTH * inputs).zip(weight.chunks(WIDTH * inputs));
+        for (panel, weight) in panels {
+            let count = weight.len() / inputs;
+            for (i, out) in panel.chunks_exact_mut(WIDTH).enumerate() {
+                out[count..].fill(T::ZERO);
+                for (o, out) in out[..count].iter_mut().enumerate() {
+                    *out = weight[o * inputs + i];
+                }
+            }
+        }
+        Self { data, inputs, outputs }
+    }
+
+    /// O
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// I
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// The number of panels.
+    pub fn count(&self) -> usize {
+        self.outputs.div_ceil(WIDTH)
+    }
+}
+
+simd! {
+    /// `y = x·Wᵀ (+ b)` for rows `x [R, I]` and `b [O]`: `y [R, O]`.
+    ///
+    /// Every entry is summed from the bias over the first input to the last, whatever the number of rows, so that a row gives the same
+    /// bits alone and among others.
+    pub fn panel_product<T>(s, x: &[T], weight: &Panels<T>, bias: Option<&[T]>, y: &mut [T]) {
+        let (inputs, outputs) = (weight.inputs, weight.outputs);
+        let rows = x.len() / inputs;
+        assert!(
+            x.len() == rows * inputs && y.len() == rows * outputs,
+            "panel product: {} and {} entries are not rows of {inputs} and {outputs}", x.len(), y.len()
+        );
+        assert!(bias.is_none_or(|bias| bias.len() == outputs), "panel product: not one bias for each output");
+        // Tiles of like sizes: seven rows are four and three, not six and one.
+        let tiles = rows.div_ceil(ROWS);
+        for (p, panel) in weight.data.chunks_exact(WIDTH * inputs).enumerate() {
+            for t in 0..tiles {
+                let place = Place { rows: t * rows / tiles..(t + 1) * rows / tiles, first: p * WIDTH, outputs };
+                match place.rows.len() {
+                    1 => across::<T, S, 1>(s, x, panel, bias, y, &place),
+                    2 => across::<T, S, 2>(s, x, panel, bias, y, &place),
+                    3 => across::<T, S, 3>(s, x, panel, bias, y, &place),
+                    4 => across::<T, S, 4>(s, x, panel, bias, y, &place),
+                    5 => across::<T, S, 5>(s, x, panel, bias, y, &place),
+                    _ => across::<T, S, ROWS>(s, x, panel, bias, y, &place),
+                }
+            }
+        }
+    }
+}
+
+/// Where in the result the product of some rows with one panel goes.
+struct Place {
+    rows: Range<usize>,
+    /// The panel's first output, and how many there are in all panels.
+    first: usize,
+    outputs: usize,
+}
+
+/// `M` rows of `x` times one panel, as many vectors at a time as there are registers for.
+#[inline(always)]
+fn across<T: Float, S: Simd<T>, const M: usize>(
+    s: S,
+    x: &[T],
+    panel: &[T],
+    bias: Option<&[T]>,
+    y: &mut [T],
+    place: &Place,
+) {
+    let count = WIDTH.min(place.outputs - place.first);
+    if S::LANES >= 16 || M <= 2 {
+        for column in (0..count).step_by(4 * S::LANES) {
+            tile::<T, S, M, 4>(s, x, panel, bias, y, place, column);
+        }
+    } else {
+        for column in (0..count).step_by(2 * S::LANES) {
+            tile::<T, S, M, 2>(s, x, panel, bias, y, place, column);
+        }
+    }
+}
+
+/// `M` rows of `x` times `W` vectors of a panel, from `column` on.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "constant indices keep sums in registers")]
+fn tile<T: Float, S: Simd<T>, const M: usize, const W: usize>(
+    s: S,
+    x: &[T],
+    panel: &[T],
+    bias: Option<&[T]>,
+    y: &mut [T],
+    place: &Place,
+    column: usize,
+) {
+    let inputs = panel.len() / WIDTH;
+    let x = &x[place.rows.start * inputs..][..M * inputs];
+    let mut rows = [x; M];
+    for (r, row) in rows.iter_mut().enumerate() {
+        *row = &x[r * inputs..][..inputs];
+    }
+    let first = place.first + column;
+    let mut start = [s.splat(T::ZERO); W];
+    if let Some(bias) = bias {
+        let bias = &bias[first..];
+        for w in 0..W {
+            if w * S::LANES < bias.len() {
+                start[w] = s.load(&bias[w * S::LANES..], T::ZERO);
+            }
+        }
+    }
+    let mut sums = [start; M];
+    let mut panel = panel.chunks_exact(WIDTH);
+    // Nothing in this loop can panic, and `sums` is indexed by constants alone: else it would be kept in memory.
+    for i in 0..inputs {
+        let Some(weights) = panel.next().and_then(|weights| weights.get(column..column + W * S::LANES))
+        else {
+            break;
+        };
+        let mut vectors = [s.splat(T::ZERO); W];
+        for (w, v) in vectors.iter_mut().enumerate() {
+            *v = s.load(&weights[w * S::LANES..][..S::LANES], T::ZERO);
+        }
+        for r in 0..M {
+            // SAFETY: every row was cut to `inputs` entries above.
+            let x = s.splat(unsafe { *rows[r].get_unchecked(i) });
+            for w in 0..W {
+                sums[r][w] = s.fma(x, vectors[w], sums[r][w]);
+            }
+        }
+    }
+    for r in 0..M {
+        let y = &mut y[(place.rows.start + r) * place.outputs..][..place.outputs][first..];
+        for w in 0..W {
+            if w * S::LANES < y.len() {
+                s.store(sums[r][w], &mut y[w * S::LANES..]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{assert_close, random, unread, widen};
+    use super::*;
+
+    fn check<T: Float>(rows: usize, inputs: usize, outputs: usize) {
+        let (x, weight, bias): (Vec<T>, Vec<T>, Vec<T>) =
+            (random(rows * inputs, 1), random(outputs * inputs, 2), random(outputs, 3));
+        let panels = Panels::new(&weight, inputs);
+        let (wide_x, wide_weight) = (widen(&x), widen(&weight));
+        for bias in [None, Some(&bias[..])] {
+            let mut y = unread(rows * outputs);
+            panel_product(&x, &panels, bias, &mut y);
+            let expected: Vec<f64> = (0..rows * outputs)
+                .map(|at| {
+                    let (x, weight) =
+                        (&wide_x[at / outputs * inputs..], &wide_weight[at % outputs * inputs..]);
+                    let sum: f64 = x.iter().zip(weight).take(inputs).map(|(x, w)| x * w).sum();
+                    sum + bias.map_or(0.0, |bias| bias[at % outputs].to_f64())
+                })
+                .collect();
+            assert_close(&y, &expected, 4.0 * inputs as f64);
+            for (row, y) in x.chunks(inputs).zip(y.chunks(outputs)) {
+                let mut alone = unread(outputs);
+                panel_product(row, &panels, bias, &mut alone);
+                assert_eq!(alone, y, "a row alone gives the same bits as in company");
+            }
+        }
+    }
+
+    #[test]
+    fn panels_give_the_product_in_any_company() {
+        for (inputs, outputs) in [(1, 1), (3, 64), (17, 63), (32, 65), (5, 200), (128, 16)] {
+            for rows in [0, 1, 2, 3, 5, 6, 7, 13] {
+                check::<f32>(rows, inputs, outputs);
+                check::<f64>(rows, inputs, outputs);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "panel product: 4 and 6 entries are not rows of 3 and 2")]
+    fn broken_rows_are_refused() {
+        panel_product(&[0.0f32; 4], &Panels::new(&[0.0; 6], 3), None, &mut [0.0; 6]);
+    }
+}

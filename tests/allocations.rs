@@ -1,15 +1,23 @@
-//! Claim: once a training is under way, its steps take no large block of memory from the system.
+//! Claims: once a training is under way, its steps take no large block of memory from the system; and attention over long
+//! sentences takes as much as they are long.
 //!
 //! A test program of its own, because the free lists are shared by all that runs in a process, and because allocations
 //! are counted by replacing the allocator.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::sync::{Mutex, PoisonError};
+
+use gradus::autograd::ops::attention::Attention;
 use gradus::autograd::rng::Stream;
+use gradus::autograd::{Tape, Tensor, buffer};
 use gradus::data::batch::Example;
 use gradus::nn::{Init, Preset, Transformer};
 use gradus::optim::Adam;
 use gradus::train::step::{StepOptions, step};
+
+/// The free lists are shared: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Sentences of 5 to 12 words: batches of different lengths, as they come in a training.
 fn examples(count: usize) -> Vec<Example> {
@@ -23,6 +31,7 @@ fn examples(count: usize) -> Vec<Example> {
 
 #[test]
 fn steps_reuse_the_memory_of_those_before() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let examples = examples(64);
     let mut model: Transformer = Transformer::new(&Preset::Tiny.config(2000, 2000), &mut Init::seeded(1));
     let mut adam = Adam::default();
@@ -39,4 +48,26 @@ fn steps_reuse_the_memory_of_those_before() {
     // are more than two, and all that the first step takes is fifty.
     assert!(peaks[0] > 50_000_000, "the first step takes what all others use: {peaks:?}");
     assert!(peaks[3..].iter().all(|&bytes| bytes < 1_500_000), "{peaks:?}");
+}
+
+#[test]
+fn the_memory_of_attention_grows_with_the_length_and_not_with_its_square() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let peak = |length: usize| {
+        let mut stream = Stream::new(1);
+        let [q, k, v] = [(); 3].map(|()| Tensor::<f32>::normal([1, length, 128], 1.0, &mut stream));
+        buffer::trim();
+        let allocated = allocation_counter::measure(|| {
+            let tape = Tape::eval();
+            let [q, k, v] = [q, k, v].map(|x| tape.input(x));
+            q.attention(k, v, &Attention::plain(2)).sum().backward();
+        });
+        allocated.bytes_max as f64
+    };
+    let [short, middle, long] = [512, 1024, 2048].map(peak);
+    for growth in [middle / short, long / middle] {
+        assert!(growth < 2.2, "twice the length takes {growth} times the memory");
+    }
+    // The weights alone, had they ever existed, would take 32 MiB.
+    assert!(long < 12e6, "{long} bytes");
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::cases::Case;
-use crate::gradcheck::{GradCheck, Mismatch, Report};
+use crate::gradcheck::{GradCheck, Mismatch, Report, largest};
 use crate::rng::Stream;
 use crate::tape::{Tape, Var};
 use crate::{Dual, Float, Gradients, Parameters, Tensor};
@@ -207,10 +207,6 @@ fn replace<T: Float>(layer: &mut impl Parameters<T>, value: impl Fn(usize) -> Te
 /// The largest error, or NaN where there is one, which `max` would swallow.
 fn worst(errors: impl Iterator<Item = f64>) -> f64 {
     errors.fold(0.0, |worst: f64, error| if worst.is_nan() || error <= worst { worst } else { error })
-}
-
-fn largest(x: &Tensor<f64>) -> f64 {
-    x.as_slice().iter().map(|x| x.abs()).fold(0.0, f64::max)
 }
 
 #[cfg(test)]

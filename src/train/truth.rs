@@ -67,7 +67,7 @@ impl Replay {
     /// Computes the step in both types and compares their gradients, before clipping. The number of threads changes
     /// nothing.
     pub fn truth(&self, threads: usize) -> Truth {
-        self.compare(&self.model, &in_f64(&self.model), threads)
+        self.compare(&self.model, &self.model.cast(), threads)
     }
 
     fn compare(&self, model: &Transformer, truth: &Transformer<f64>, threads: usize) -> Truth {
@@ -111,17 +111,6 @@ fn batches_of(examples: &[Example], train: &TrainConfig, step: u64) -> Vec<Vec<u
         before -= steps;
     }
     unreachable!("epochs do not end")
-}
-
-fn in_f64(model: &Transformer) -> Transformer<f64> {
-    let mut truth = Transformer::new(&model.config, &mut Init::seeded(0));
-    let mut weights = model.parameters().into_iter();
-    truth.for_each_mut(|_, param| {
-        if let Some((_, weight)) = weights.next() {
-            *param.value_mut() = weight.value().cast();
-        }
-    });
-    truth
 }
 
 /// A step in `f32` beside the same in `f64`.
@@ -302,7 +291,7 @@ mod tests {
         let clean = replay.truth(1).parameters[0].drift;
         let mut planted = replay.model.clone();
         planted.encoder.layers[0].feed_forward.linear2.weight.value_mut().make_mut()[5] += 1e-2;
-        let truth = replay.compare(&planted, &in_f64(&replay.model), 1);
+        let truth = replay.compare(&planted, &replay.model.cast(), 1);
         assert!(truth.parameters[0].drift > 100.0 * clean, "{clean:e} without it\n{truth}");
     }
 

@@ -144,8 +144,9 @@ impl Trainer {
     /// not finite (unless such steps are left out), or something cannot be saved.
     pub fn train(&mut self) -> Result<Outcome> {
         self.announce();
+        // Also after a resume: how far an epoch is done is counted in its batches.
+        self.plan_batches();
         if self.config.train.audit && self.progress.step == 0 {
-            self.plan_batches();
             self.audit()?;
         }
         while self.fraction_done() < 1.0 {

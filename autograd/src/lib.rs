@@ -60,6 +60,7 @@ pub use gradients::Gradients;
 pub use ids::Ids;
 pub use inspect::{NodeInfo, Place};
 pub use keep::Keep;
+pub use kernels::cpu::crew::with_crew;
 pub use op::{Backward, Op, Slot};
 pub use param::{Param, ParamId, Parameters, Path};
 pub use profile::{OpTime, Profile};

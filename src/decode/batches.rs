@@ -5,6 +5,8 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use autograd::with_crew;
+
 use super::{Hypothesis, NextToken, Search, Specials, search};
 
 /// What [`search`] finds for each of any number of sources, in their order.
@@ -48,9 +50,12 @@ pub fn translate_all<M: NextToken + Sync, R: AsRef<[u32]> + Sync>(
         }
         found
     };
+    // Threads that have no batch of their own help with the products of a step.
+    let workers = threads.min(batches.len());
+    let crew = || with_crew(threads / workers, work);
     let mut all = vec![Vec::new(); sources.len()];
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.min(batches.len())).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(crew)).collect();
         for worker in workers {
             for (index, targets) in worker.join().unwrap_or_else(|panic| resume_unwind(panic)) {
                 all[index] = targets;

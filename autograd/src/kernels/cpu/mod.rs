@@ -9,6 +9,7 @@ pub mod attention;
 pub mod attention_step;
 pub mod best;
 pub mod broadcast;
+pub mod crew;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod elementwise;

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::crew::split;
 use super::simd::Simd;
 use crate::buffer::Buffer;
 use crate::{float::Float, simd};
@@ -67,31 +68,87 @@ impl<T: Float> Panels<T> {
     }
 }
 
-simd! {
-    /// `y = x·Wᵀ (+ b)` for rows `x [R, I]` and `b [O]`: `y [R, O]`.
+/// `y = x·Wᵀ (+ b)` for rows `x [R, I]` and `b [O]`: `y [R, O]`.
+///
+/// Every entry is summed from the bias over the first input to the last, whatever the number of rows, so that a row gives
+/// the same bits alone and among others. Panels are shared with the thread's crew, if it has one.
+///
+/// # Panics
+/// Where these are not whole rows.
+#[track_caller]
+pub fn panel_product<T: Float>(x: &[T], weight: &Panels<T>, bias: Option<&[T]>, y: &mut [T]) {
+    let (inputs, outputs) = (weight.inputs, weight.outputs);
+    let rows = x.len() / inputs;
+    assert!(
+        x.len() == rows * inputs && y.len() == rows * outputs,
+        "panel product: {} and {} entries are not rows of {inputs} and {outputs}",
+        x.len(),
+        y.len()
+    );
+    assert!(bias.is_none_or(|bias| bias.len() == outputs), "panel product: not one bias for each output");
+    let y = Columns { y: y.as_mut_ptr(), rows, outputs };
+    let pieces = if rows * inputs * outputs < SHARED { 1 } else { PIECES };
+    let share = weight.count().div_ceil(pieces).max(1);
+    split(weight.count().div_ceil(share), &|piece| {
+        let panels = piece * share..((piece + 1) * share).min(weight.count());
+        some_panels(x, weight, bias, &y, panels);
+    });
+}
+
+/// Multiply-adds from which on a product is shared: a smaller one takes less time than its operands and results take from
+/// one core to another.
+const SHARED: usize = 1 << 18;
+
+/// Pieces that a product is cut into at most: a few for each of a few threads.
+const PIECES: usize = 8;
+
+/// A result `[R, O]` whose columns several threads write, each those of its own panels.
+struct Columns<T> {
+    y: *mut T,
+    rows: usize,
+    outputs: usize,
+}
+
+// SAFETY: the pointer is that of a `&mut [T]`, and the pieces of a product write different columns.
+unsafe impl<T: Send> Sync for Columns<T> {}
+
+impl<T> Columns<T> {
+    /// The part of a row that lies in one panel, from its column `column` on.
     ///
-    /// Every entry is summed from the bias over the first input to the last, whatever the number of rows, so that a row gives the same
-    /// bits alone and among others.
-    pub fn panel_product<T>(s, x: &[T], weight: &Panels<T>, bias: Option<&[T]>, y: &mut [T]) {
-        let (inputs, outputs) = (weight.inputs, weight.outputs);
-        let rows = x.len() / inputs;
-        assert!(
-            x.len() == rows * inputs && y.len() == rows * outputs,
-            "panel product: {} and {} entries are not rows of {inputs} and {outputs}", x.len(), y.len()
-        );
-        assert!(bias.is_none_or(|bias| bias.len() == outputs), "panel product: not one bias for each output");
+    /// # Safety
+    /// Only who computes this panel may call it, and hold one such slice at a time.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref, reason = "the columns of a panel belong to who computes it")]
+    unsafe fn of(&self, row: usize, panel: usize, column: usize) -> &mut [T] {
+        let (start, end) = (panel * WIDTH + column, ((panel + 1) * WIDTH).min(self.outputs));
+        assert!(row < self.rows && start <= end, "panel product: no such place");
+        // SAFETY: within the row, whose place is within the slice.
+        unsafe { std::slice::from_raw_parts_mut(self.y.add(row * self.outputs + start), end - start) }
+    }
+}
+
+simd! {
+    fn some_panels<T>(
+        s,
+        x: &[T],
+        weight: &Panels<T>,
+        bias: Option<&[T]>,
+        y: &Columns<T>,
+        panels: Range<usize>,
+    ) {
         // Tiles of like sizes: seven rows are four and three, not six and one.
-        let tiles = rows.div_ceil(ROWS);
-        for (p, panel) in weight.data.chunks_exact(WIDTH * inputs).enumerate() {
+        let tiles = y.rows.div_ceil(ROWS);
+        for panel in panels {
+            let data = &weight.data[panel * WIDTH * weight.inputs..][..WIDTH * weight.inputs];
             for t in 0..tiles {
-                let place = Place { rows: t * rows / tiles..(t + 1) * rows / tiles, first: p * WIDTH, outputs };
+                let place = Place { rows: t * y.rows / tiles..(t + 1) * y.rows / tiles, panel };
                 match place.rows.len() {
-                    1 => across::<T, S, 1>(s, x, panel, bias, y, &place),
-                    2 => across::<T, S, 2>(s, x, panel, bias, y, &place),
-                    3 => across::<T, S, 3>(s, x, panel, bias, y, &place),
-                    4 => across::<T, S, 4>(s, x, panel, bias, y, &place),
-                    5 => across::<T, S, 5>(s, x, panel, bias, y, &place),
-                    _ => across::<T, S, ROWS>(s, x, panel, bias, y, &place),
+                    1 => across::<T, S, 1>(s, x, data, bias, y, &place),
+                    2 => across::<T, S, 2>(s, x, data, bias, y, &place),
+                    3 => across::<T, S, 3>(s, x, data, bias, y, &place),
+                    4 => across::<T, S, 4>(s, x, data, bias, y, &place),
+                    5 => across::<T, S, 5>(s, x, data, bias, y, &place),
+                    _ => across::<T, S, ROWS>(s, x, data, bias, y, &place),
                 }
             }
         }
@@ -101,9 +158,7 @@ simd! {
 /// Where in the result the product of some rows with one panel goes.
 struct Place {
     rows: Range<usize>,
-    /// The panel's first output, and how many there are in all panels.
-    first: usize,
-    outputs: usize,
+    panel: usize,
 }
 
 /// `M` rows of `x` times one panel, as many vectors at a time as there are registers for.
@@ -113,10 +168,10 @@ fn across<T: Float, S: Simd<T>, const M: usize>(
     x: &[T],
     panel: &[T],
     bias: Option<&[T]>,
-    y: &mut [T],
+    y: &Columns<T>,
     place: &Place,
 ) {
-    let count = WIDTH.min(place.outputs - place.first);
+    let count = WIDTH.min(y.outputs - place.panel * WIDTH);
     if S::LANES >= 16 || M <= 2 {
         for column in (0..count).step_by(4 * S::LANES) {
             tile::<T, S, M, 4>(s, x, panel, bias, y, place, column);
@@ -136,7 +191,7 @@ fn tile<T: Float, S: Simd<T>, const M: usize, const W: usize>(
     x: &[T],
     panel: &[T],
     bias: Option<&[T]>,
-    y: &mut [T],
+    y: &Columns<T>,
     place: &Place,
     column: usize,
 ) {
@@ -146,7 +201,7 @@ fn tile<T: Float, S: Simd<T>, const M: usize, const W: usize>(
     for (r, row) in rows.iter_mut().enumerate() {
         *row = &x[r * inputs..][..inputs];
     }
-    let first = place.first + column;
+    let first = place.panel * WIDTH + column;
     let mut start = [s.splat(T::ZERO); W];
     if let Some(bias) = bias {
         let bias = &bias[first..];
@@ -177,7 +232,8 @@ fn tile<T: Float, S: Simd<T>, const M: usize, const W: usize>(
         }
     }
     for r in 0..M {
-        let y = &mut y[(place.rows.start + r) * place.outputs..][..place.outputs][first..];
+        // SAFETY: this piece of the product computes this panel.
+        let y = unsafe { y.of(place.rows.start + r, place.panel, column) };
         for w in 0..W {
             if w * S::LANES < y.len() {
                 s.store(sums[r][w], &mut y[w * S::LANES..]);
@@ -188,6 +244,7 @@ fn tile<T: Float, S: Simd<T>, const M: usize, const W: usize>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::crew::with_crew;
     use super::super::testing::{assert_close, random, unread, widen};
     use super::*;
 
@@ -208,6 +265,9 @@ mod tests {
                 })
                 .collect();
             assert_close(&y, &expected, 4.0 * inputs as f64);
+            let mut shared = unread(rows * outputs);
+            with_crew(3, || panel_product(&x, &panels, bias, &mut shared));
+            assert_eq!(shared, y, "helpers change nothing");
             for (row, y) in x.chunks(inputs).zip(y.chunks(outputs)) {
                 let mut alone = unread(outputs);
                 panel_product(row, &panels, bias, &mut alone);
@@ -218,7 +278,7 @@ mod tests {
 
     #[test]
     fn panels_give_the_product_in_any_company() {
-        for (inputs, outputs) in [(1, 1), (3, 64), (17, 63), (32, 65), (5, 200), (128, 16)] {
+        for (inputs, outputs) in [(1, 1), (3, 64), (17, 63), (32, 65), (5, 200), (128, 16), (300, 1100)] {
             for rows in [0, 1, 2, 3, 5, 6, 7, 13] {
                 check::<f32>(rows, inputs, outputs);
                 check::<f64>(rows, inputs, outputs);

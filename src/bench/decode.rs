@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Spread, Workload};
 use crate::data::tokenizer::{BOS, EOS, PAD};
-use crate::decode::{NextToken, Search, Specials, translate_all};
+use crate::decode::{Batching, NextToken, Search, Specials, translate_all};
 
 /// Tokens of every target, the end included.
 const STEPS: usize = 32;
@@ -75,7 +75,8 @@ fn decode(model: &Forced, sources: &[Vec<u32>], beam: usize, threads: usize) -> 
     // One batch for every thread.
     let longest = sources.iter().map(Vec::len).max().unwrap_or(0);
     let tokens = sources.len().div_ceil(threads) * longest;
-    let found = translate_all(model, sources, specials, &search, tokens, threads, |_| ());
+    let batching = Batching { tokens, threads, ..Batching::default() };
+    let found = translate_all(model, sources, specials, &search, &batching, |_| ());
     found.into_iter().flatten().map(|hypothesis| hypothesis.tokens).collect()
 }
 

@@ -8,8 +8,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::model::LoadedModel;
+use super::search::SearchArguments;
 use crate::data::corpus::read_lines;
-use crate::decode::{Search, translate};
+use crate::decode::translate;
 use crate::metrics::{BleuOptions, ChrfOptions, Tokenize, bleu, chrf};
 use crate::train::SentenceBar;
 
@@ -38,12 +39,6 @@ pub(super) struct Arguments {
     /// Tokenisation of BLEU: 13a or none
     #[arg(long, value_name = "NAME", default_value = "13a")]
     tokenize: Tokenize,
-    /// Width of the beam; 1 is greedy
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    beam: usize,
-    /// α of the length penalty ((5 + n)/6)^α
-    #[arg(long, value_name = "ALPHA", default_value_t = Search::default().length_penalty)]
-    length_penalty: f64,
     /// Write the translations to this file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -53,6 +48,8 @@ pub(super) struct Arguments {
     /// Print the result as one line of JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    search: SearchArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -74,7 +71,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let hypotheses = match &arguments.model {
         Some(model) => {
             let model = LoadedModel::load(model)?;
-            let search = super::search(arguments.beam, arguments.length_penalty)?;
+            let search = arguments.search.search()?;
             let texts: Vec<&str> = input.iter().map(String::as_str).collect();
             let bar = SentenceBar::new(texts.len());
             let tokenizers = (&model.source_tokenizer, &model.target_tokenizer);

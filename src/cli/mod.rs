@@ -4,15 +4,15 @@ mod bench;
 mod evaluate;
 mod gradcheck;
 mod model;
+mod prompt;
+mod score;
+mod search;
 mod train;
 mod translate;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
 use clap::{Parser, Subcommand};
-
-use crate::decode::Search;
 
 /// Trains translation Transformers on an autodiff engine written from scratch.
 #[derive(Debug, Parser)]
@@ -27,6 +27,7 @@ enum Command {
     Train(Box<train::Arguments>),
     Translate(translate::Arguments),
     Evaluate(evaluate::Arguments),
+    Score(score::Arguments),
     Gradcheck(gradcheck::Arguments),
     Bench(bench::Arguments),
 }
@@ -39,6 +40,7 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Translate(arguments) => translate::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Score(arguments) => score::run(&arguments),
         Command::Gradcheck(arguments) => gradcheck::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
@@ -50,13 +52,6 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The search that the options name.
-fn search(beam: usize, length_penalty: f64) -> Result<Search> {
-    let search = Search { beam, length_penalty, ..Search::default() };
-    search.validate().map_err(|error| anyhow!("search: {error}"))?;
-    Ok(search)
 }
 
 /// The number of threads to run, where 0 asks for one a core.

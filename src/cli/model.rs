@@ -1,13 +1,14 @@
-//! A model read from a run, ready to translate.
+//! Models read from runs, ready to translate.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nn::{Init, Transformer};
 
 use crate::checkpoint::load_weights;
 use crate::config::Config;
 use crate::data::tokenizer::Tokenizer;
+use crate::decode::{Ensemble, Translator};
 use crate::train::{Run, tokenizers_of};
 
 /// A model with its tokenizers.
@@ -31,5 +32,46 @@ impl LoadedModel {
         let mut transformer = Transformer::new(&architecture, &mut Init::seeded(0));
         load_weights(&mut transformer, &checkpoint.weights).with_context(name)?;
         Ok(Self { transformer, source_tokenizer, target_tokenizer })
+    }
+}
+
+/// One model, or several that translate together, with the tokenizers that they share.
+#[derive(Debug)]
+pub(super) struct LoadedEnsemble {
+    pub(super) models: Ensemble<Transformer>,
+    pub(super) source_tokenizer: Tokenizer,
+    pub(super) target_tokenizer: Tokenizer,
+}
+
+impl LoadedEnsemble {
+    /// Reads runs' folders or checkpoints.
+    ///
+    /// # Errors
+    /// Where one cannot be read, or has other tokenizers than the first.
+    pub(super) fn load(paths: &[PathBuf]) -> Result<Self> {
+        let Some((first_path, others)) = paths.split_first() else { bail!("name a model (--model)") };
+        let first = LoadedModel::load(first_path)?;
+        let (source_tokenizer, target_tokenizer) = (first.source_tokenizer, first.target_tokenizer);
+        let mut models = vec![first.transformer];
+        for path in others {
+            let model = LoadedModel::load(path)?;
+            for (side, own, its) in [
+                ("source", &source_tokenizer, &model.source_tokenizer),
+                ("target", &target_tokenizer, &model.target_tokenizer),
+            ] {
+                if own.to_json()? != its.to_json()? {
+                    let (path, first_path) = (path.display(), first_path.display());
+                    bail!(
+                        "{path}: its {side} tokenizer is not that of {first_path}: their words cannot be averaged"
+                    );
+                }
+            }
+            models.push(model.transformer);
+        }
+        Ok(Self { models: Ensemble { models }, source_tokenizer, target_tokenizer })
+    }
+
+    pub(super) fn translator(&self) -> Translator<'_, Ensemble<Transformer>> {
+        Translator { model: &self.models, source: &self.source_tokenizer, target: &self.target_tokenizer }
     }
 }

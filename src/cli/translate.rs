@@ -4,76 +4,135 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
+use serde_json::json;
 
-use super::model::LoadedModel;
-use crate::decode::{Search, translate};
+use super::model::LoadedEnsemble;
+use super::search::{BatchingArguments, SamplingArguments, SearchArguments};
+use crate::decode::{Batching, Search, Translated};
+use crate::train::SentenceBar;
 
 /// Translate text, line by line, from standard input or a file
 #[derive(Debug, Args)]
 #[command(after_help = "\
+On a terminal it asks for one sentence after the other. --nbest prints a row for each translation: line number, score, \
+log-probability and text, with tabs between.
+
 Examples:
   echo \"The small dog sees a red house.\" | gradus translate --model runs/builtin
-  gradus translate --model runs/en-de --beam 5 --input test.en > test.de")]
+  gradus translate --model runs/en-de --beam 5 --input test.en > test.de
+  gradus translate --model runs/en-de --nbest 5 --length-penalty mean --input test.en
+  gradus translate --model runs/en-de --top-p 0.9 --seed 7 --input test.en
+  gradus translate --model runs/a --model runs/b --input test.en")]
 pub(super) struct Arguments {
-    /// Folder of a run, or a checkpoint
-    #[arg(long, value_name = "RUN")]
-    model: PathBuf,
+    /// Folder of a run, or a checkpoint; several translate together
+    #[arg(long, value_name = "RUN", required = true)]
+    model: Vec<PathBuf>,
     /// Text to translate, plain or gzip; standard input without it
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Width of the beam; 1 is greedy
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    beam: usize,
-    /// α of the length penalty ((5 + n)/6)^α
-    #[arg(long, value_name = "ALPHA", default_value_t = Search::default().length_penalty)]
-    length_penalty: f64,
-    /// Threads; 0 for one a core
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    threads: usize,
+    /// Print the K best translations of every line, with scores
+    #[arg(long, value_name = "K")]
+    nbest: Option<usize>,
+    /// Print one object of JSON for every line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    batching: BatchingArguments,
+    #[command(flatten)]
+    search: SearchArguments,
+    #[command(flatten)]
+    sampling: SamplingArguments,
 }
 
+/// Lines translated at a time, for the first of them to be seen before the last is done.
+const CHUNK: usize = 512;
+
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let model = LoadedModel::load(&arguments.model)?;
-    let search = super::search(arguments.beam, arguments.length_penalty)?;
-    let threads = super::thread_count(arguments.threads);
-    let tokenizers = (&model.source_tokenizer, &model.target_tokenizer);
-    let mut out = std::io::stdout().lock();
-    let mut print = |texts: &[&str]| -> Result<()> {
-        for translation in translate(&model.transformer, tokenizers, texts, &search, threads, |_| ()) {
-            writeln!(out, "{translation}").context("cannot write to standard output")?;
-        }
-        out.flush().context("cannot write to standard output")
-    };
+    let search = arguments.search.with(arguments.nbest.unwrap_or(1), arguments.sampling.sampling()?)?;
+    let batching = arguments.batching.batching(search.rows())?;
+    let mut session =
+        Session { model: LoadedEnsemble::load(&arguments.model)?, arguments, search, batching, done: 0 };
     if let Some(path) = &arguments.input {
         let lines = crate::data::corpus::read_lines(path)?;
+        let name = path.display().to_string();
+        // Translations that come to a terminal say themselves how far they are.
+        let bar = (!std::io::stdout().is_terminal()).then(|| SentenceBar::new(lines.len()));
         for chunk in lines.chunks(CHUNK) {
-            print(&chunk.iter().map(String::as_str).collect::<Vec<_>>())?;
+            session.print(chunk, &name, |count| bar.iter().for_each(|bar| bar.done(count)))?;
         }
-        return Ok(ExitCode::SUCCESS);
-    }
-    let input = std::io::stdin();
-    let interactive = input.is_terminal();
-    if interactive {
-        eprintln!("One sentence a line; Ctrl-D ends.");
-    }
-    // A person waits for every line; a pipe is served faster in larger parts.
-    let chunk = if interactive { 1 } else { CHUNK };
-    let mut lines = Vec::new();
-    for (number, line) in input.lock().split(b'\n').enumerate() {
-        let line = line.context("standard input: cannot read")?;
-        let line = String::from_utf8(line)
-            .map_err(|_| anyhow::anyhow!("standard input:{}: not valid UTF-8", number + 1))?;
-        lines.push(line.trim_end_matches('\r').trim_start_matches('\u{feff}').to_owned());
-        if lines.len() >= chunk {
-            print(&lines.iter().map(String::as_str).collect::<Vec<_>>())?;
-            lines.clear();
+        bar.iter().for_each(SentenceBar::finish);
+    } else if std::io::stdin().is_terminal() {
+        super::prompt::each_line("> ", |line| session.print(&[line], "line", |_| ()))?;
+    } else {
+        let mut lines = Vec::new();
+        for (number, line) in std::io::stdin().lock().split(b'\n').enumerate() {
+            let line = line.context("standard input: cannot read")?;
+            let line = String::from_utf8(line)
+                .map_err(|_| anyhow!("standard input:{}: not valid UTF-8", number + 1))?;
+            lines.push(line.trim_end_matches('\r').trim_start_matches('\u{feff}').to_owned());
+            if lines.len() == CHUNK {
+                session.print(&lines, "standard input", |_| ())?;
+                lines.clear();
+            }
         }
+        session.print(&lines, "standard input", |_| ())?;
     }
-    print(&lines.iter().map(String::as_str).collect::<Vec<_>>())?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Lines translated at a time.
-const CHUNK: usize = 512;
+/// A text that is translated part by part.
+struct Session<'a> {
+    arguments: &'a Arguments,
+    model: LoadedEnsemble,
+    search: Search,
+    batching: Batching,
+    /// Lines translated so far.
+    done: usize,
+}
+
+impl Session<'_> {
+    /// Translates the next lines of what has this name, and prints that.
+    fn print<S: AsRef<str>>(
+        &mut self,
+        lines: &[S],
+        name: &str,
+        progress: impl Fn(usize) + Sync,
+    ) -> Result<()> {
+        if let Some(sampling) = &mut self.search.sampling {
+            sampling.first = self.done;
+        }
+        let texts: Vec<&str> = lines.iter().map(AsRef::as_ref).collect();
+        let translated = self.model.translator().translate(&texts, &self.search, &self.batching, progress);
+        let mut out = std::io::stdout().lock();
+        for (text, translated) in texts.iter().zip(&translated) {
+            self.done += 1;
+            if let Some(cut) = translated.cut {
+                eprintln!(
+                    "gradus: {name}:{}: {} tokens are more than the {} that the model can read; the rest is left out",
+                    self.done, cut.tokens, cut.longest
+                );
+            }
+            self.write(&mut out, text, translated).context("cannot write to standard output")?;
+        }
+        out.flush().context("cannot write to standard output")
+    }
+
+    fn write(&self, out: &mut impl Write, text: &str, translated: &Translated) -> std::io::Result<()> {
+        let translations = &translated.translations;
+        if self.arguments.json {
+            let object = json!({ "line": self.done, "source": text, "translations": translations });
+            return writeln!(out, "{object}");
+        }
+        for one in translations {
+            match self.arguments.nbest {
+                Some(_) => {
+                    writeln!(out, "{}\t{:.4}\t{:.4}\t{}", self.done, one.score, one.log_prob, one.text)?
+                }
+                None => writeln!(out, "{}", one.text)?,
+            }
+        }
+        Ok(())
+    }
+}

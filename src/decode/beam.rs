@@ -1,47 +1,9 @@
 //! The hypotheses of one sentence.
 
-use autograd::kernels::cpu::best::best_and_log_sum;
-use autograd::{Float, Tensor};
+use autograd::Float;
 
+use super::scores::{Scores, log_prob};
 use super::{Hypothesis, Search, Specials};
-
-/// The scores of one step, and room to work on them.
-#[derive(Debug)]
-pub(super) struct Scores<T: Float> {
-    /// `[rows, V]`
-    scores: Tensor<T>,
-    /// The best words of one row.
-    best: Vec<(T, u32)>,
-    /// The continuations of one sentence's hypotheses.
-    candidates: Vec<Candidate>,
-}
-
-impl<T: Float> Default for Scores<T> {
-    fn default() -> Self {
-        Self { scores: Tensor::zeros([0, 1]), best: Vec::new(), candidates: Vec::new() }
-    }
-}
-
-impl<T: Float> Scores<T> {
-    /// Takes the scores of another step.
-    ///
-    /// # Panics
-    /// Where they are not `[rows, V]`.
-    #[track_caller]
-    pub(super) fn take(&mut self, scores: Tensor<T>, rows: usize) {
-        let shape = scores.shape();
-        assert!(
-            matches!(*shape, [count, vocab] if count == rows && vocab > 0),
-            "search: the scores of {rows} rows must be [{rows}, V], not {shape}"
-        );
-        self.scores = scores;
-    }
-
-    fn row(&self, row: usize) -> &[T] {
-        let vocab = self.scores.shape()[1];
-        &self.scores.as_slice()[row * vocab..][..vocab]
-    }
-}
 
 /// A hypothesis that goes on.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +16,18 @@ pub(super) struct Live {
     log_prob: f64,
     /// Where its last token stands in the trail.
     node: usize,
+}
+
+impl Live {
+    /// The hypothesis without tokens.
+    pub(super) fn root() -> Self {
+        Self::after(0, 0)
+    }
+
+    /// One whose tokens and log-probability are kept elsewhere.
+    pub(super) fn after(parent: usize, token: u32) -> Self {
+        Self { parent, token, log_prob: 0.0, node: 0 }
+    }
 }
 
 /// A hypothesis and one more token.
@@ -77,13 +51,21 @@ pub(super) struct Beam {
     trail: Vec<(usize, u32)>,
     /// The finished hypotheses, best first; at most as many as the beam is wide.
     finished: Vec<Hypothesis>,
+    /// Room for the continuations of a step.
+    candidates: Vec<Candidate>,
 }
 
 impl Beam {
     /// One hypothesis without tokens.
     pub(super) fn new(limit: usize) -> Self {
-        let root = Live { parent: 0, token: 0, log_prob: 0.0, node: 0 };
-        Self { limit, length: 0, live: vec![root], trail: vec![(0, 0)], finished: Vec::new() }
+        Self {
+            limit,
+            length: 0,
+            live: vec![Live::root()],
+            trail: vec![(0, 0)],
+            finished: Vec::new(),
+            candidates: Vec::new(),
+        }
     }
 
     /// The hypotheses that go on, most probable first.
@@ -102,8 +84,8 @@ impl Beam {
         // Each of the hypotheses can end in one way, so that half of the candidates, one beam, do not end. A greedy
         // search has no second choice.
         let count = if options.beam == 1 { 1 } else { 2 * options.beam };
-        let mut candidates = std::mem::take(&mut scores.candidates);
-        self.find(scores, first, count, specials, &mut candidates);
+        let mut candidates = std::mem::take(&mut self.candidates);
+        self.find(scores, first, count, specials, options, &mut candidates);
         let parents = std::mem::take(&mut self.live);
         self.length += 1;
         for &Candidate { log_prob, token, parent } in &candidates {
@@ -115,7 +97,7 @@ impl Beam {
                 self.trail.push((before, token));
             }
         }
-        scores.candidates = candidates;
+        self.candidates = candidates;
         if self.finished.len() == options.beam {
             let worst = self.finished[options.beam - 1].score;
             // Exact, and no hypothesis that stays is the worse for it: whatever takes the place of one that is dropped
@@ -141,30 +123,29 @@ impl Beam {
         first: usize,
         count: usize,
         specials: Specials,
+        options: &Search,
         candidates: &mut Vec<Candidate>,
     ) {
-        let (last, never) = (self.length + 1 == self.limit, specials.never());
+        let last = self.length + 1 == self.limit;
         candidates.clear();
-        let mut best = std::mem::take(&mut scores.best);
+        scores.ban(specials, options, self.length);
         for (parent, live) in self.live.iter().enumerate() {
-            let row = scores.row(first + parent);
-            // The last token can only be the end.
-            let count = if last { 0 } else { count };
-            let log_sum = best_and_log_sum(row, count, &never, &mut best).to_f64();
-            if last {
-                best.push((row[specials.eos as usize], specials.eos));
+            if options.no_repeat_ngram > 0 {
+                scores.ban_repeats(&self.last_first(live.node), options.no_repeat_ngram);
             }
-            for &(score, token) in &best {
-                // Rounding can lift a probability of nearly 1 above it, where the bound on later scores would not hold;
-                // a row that holds a NaN has no probabilities.
-                let own = score.to_f64() - log_sum;
-                let log_prob = live.log_prob + if own > 0.0 { 0.0 } else { own };
+            // The last token can only be the end.
+            let log_sum = scores.find_best(first + parent, if last { 0 } else { count });
+            if last {
+                let end = scores.row(first + parent)[specials.eos as usize];
+                scores.best.push((end, specials.eos));
+            }
+            for &(score, token) in &scores.best {
+                let log_prob = live.log_prob + log_prob(score, log_sum);
                 if log_prob > f64::NEG_INFINITY {
                     candidates.push(Candidate { log_prob, token, parent });
                 }
             }
         }
-        scores.best = best;
         let by_log_prob = |a: &Candidate, b: &Candidate| b.log_prob.total_cmp(&a.log_prob);
         candidates
             .sort_unstable_by(|a, b| by_log_prob(a, b).then((a.token, a.parent).cmp(&(b.token, b.parent))));
@@ -179,15 +160,19 @@ impl Beam {
         if place == options.beam {
             return;
         }
+        let mut tokens = self.last_first(node);
+        tokens.reverse();
+        self.finished.insert(place, Hypothesis { tokens, log_prob, score });
+        self.finished.truncate(options.beam);
+    }
+    /// The words up to `node` of the trail, the last first.
+    fn last_first(&self, mut node: usize) -> Vec<u32> {
         let mut tokens = Vec::with_capacity(self.length);
-        let mut node = node;
         while node != 0 {
             let (before, token) = self.trail[node];
             tokens.push(token);
             node = before;
         }
-        tokens.reverse();
-        self.finished.insert(place, Hypothesis { tokens, log_prob, score });
-        self.finished.truncate(options.beam);
+        tokens
     }
 }

@@ -1,8 +1,9 @@
 //! Translating with a trained model: greedy and beam search, in batches, each step costing one position.
 //!
-//! [`search`] looks for the most probable target of every source of one batch; [`translate_all`] cuts any number of
-//! sources into batches and spreads them over threads. Both work on anything that can say what comes next,
-//! [`NextToken`], of which [`Transformer`] is the one that matters here; a toy or several models together are others.
+//! [`search`] looks for the most probable target of every source of one batch, or draws targets at random;
+//! [`translate_all`] cuts any number of sources into batches and spreads them over threads; [`score`] says how probable
+//! given targets are. All work on anything that can say what comes next, [`NextToken`], of which [`Transformer`] is the one
+//! that matters here; an [`Ensemble`] of several or a toy are others.
 //!
 //! ```
 //! use gradus::decode::{Search, Specials, search};
@@ -22,86 +23,33 @@
 
 mod batches;
 mod beam;
+mod ensemble;
+mod length_penalty;
 mod next_token;
+mod options;
+mod sampling;
+mod score;
+mod scores;
 mod text;
 
 use serde::{Deserialize, Serialize};
 
-pub use batches::translate_all;
+pub use batches::{Batching, translate_all};
+pub use ensemble::Ensemble;
+pub use length_penalty::LengthPenalty;
 pub use next_token::NextToken;
-pub use text::translate;
+pub use options::Search;
+pub use sampling::Sampling;
+pub use score::{score, score_all};
+pub use text::{Cut, Translated, Translation, Translator, translate};
 
-use beam::{Beam, Scores};
+use autograd::Float;
+use beam::{Beam, Live};
 use nn::Sentences;
 #[cfg(doc)]
 use nn::Transformer;
-
-/// How to search.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Search {
-    /// How many unfinished hypotheses of each sentence are followed. With 1 the search is greedy: it takes the most
-    /// probable word until that is the end.
-    pub beam: usize,
-    /// α of the length penalty: a hypothesis of n tokens, the end included, has the score `log p / ((5 + n) / 6)^α` (Wu
-    /// et al., "Google's Neural Machine Translation System", 2016, §7). With 0 the most probable hypothesis is the best;
-    /// the larger it is, the longer are the translations.
-    pub length_penalty: f64,
-    /// How many hypotheses of each source are given back; at most `beam`.
-    pub nbest: usize,
-    /// A target has at most `max_ratio · S + max_extra` tokens, the end included, for a source of S tokens.
-    pub max_ratio: f64,
-    /// See `max_ratio`.
-    pub max_extra: usize,
-    /// No target has more tokens than this, the end included, whatever its source.
-    pub max_length: usize,
-}
-
-/// A beam of 4 and α = 0.6 (Vaswani et al., 2017, §6.1), and targets of at most `2·S + 10` and 512 tokens.
-impl Default for Search {
-    fn default() -> Self {
-        Self { beam: 4, length_penalty: 0.6, nbest: 1, max_ratio: 2.0, max_extra: 10, max_length: 512 }
-    }
-}
-
-impl Search {
-    /// One most probable word after the other.
-    pub fn greedy() -> Self {
-        Self { beam: 1, ..Self::default() }
-    }
-
-    /// The score of a hypothesis of `count` tokens, the end included: `log p / ((5 + count) / 6)^α`.
-    pub fn score(&self, log_prob: f64, count: usize) -> f64 {
-        log_prob / ((5.0 + count as f64) / 6.0).powf(self.length_penalty)
-    }
-
-    /// The most tokens that a target of a source of `source` tokens can have, ends included; at least 1, the end.
-    pub fn limit(&self, source: usize) -> usize {
-        let relative = (self.max_ratio * source as f64).ceil() as usize;
-        relative.saturating_add(self.max_extra).min(self.max_length).max(1)
-    }
-
-    /// Checks that the settings make sense.
-    ///
-    /// # Errors
-    /// One line naming the setting that is wrong.
-    pub fn validate(&self) -> Result<(), String> {
-        let &Self { beam, length_penalty, nbest, max_ratio, .. } = self;
-        if beam == 0 {
-            return Err("beam must not be 0".into());
-        }
-        if !(1..=beam).contains(&nbest) {
-            return Err(format!("nbest = {nbest} is not in 1..=beam, and beam = {beam}"));
-        }
-        if !(length_penalty >= 0.0 && length_penalty.is_finite()) {
-            return Err(format!("length_penalty = {length_penalty} is not a number of at least 0"));
-        }
-        if !(max_ratio >= 0.0 && max_ratio.is_finite()) {
-            return Err(format!("max_ratio = {max_ratio} is not a number of at least 0"));
-        }
-        Ok(())
-    }
-}
+use sampling::Sampler;
+use scores::Scores;
 
 /// A translation that was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,7 +59,7 @@ pub struct Hypothesis {
     /// The sum of the log-probabilities of its tokens and of the end. −∞ for a hypothesis that had to stop where the
     /// model gave the end no probability at all.
     pub log_prob: f64,
-    /// The log-probability normalised for length, [`Search::score`]; what hypotheses are ordered by.
+    /// The log-probability normalised for length, [`Search::score`]; what hypotheses are ordered by, unless they are drawn.
     pub score: f64,
 }
 
@@ -140,9 +88,11 @@ impl Specials {
 /// At each step the `2·beam` most probable continuations of a sentence's hypotheses are taken (by a greedy search, the
 /// first), equally probable ones by lower token, then by better parent. Those that end the sentence are finished; of the
 /// others the first `beam` go on. With log-probabilities never above 0, nothing that continues a hypothesis with
-/// log-probability `log p` can score above `log p / ((5 + limit) / 6)^α`: once a sentence has `beam` finished
-/// hypotheses, those that cannot rise above the worst of them are dropped, and a sentence without hypotheses to continue
-/// leaves the batch. The last token that fits within the limit can only be the end.
+/// log-probability `log p` can score above what `log p` would at the length limit, whatever the length penalty: once a
+/// sentence has `beam` finished hypotheses, those that cannot rise above the worst of them are dropped, and a sentence
+/// without hypotheses to continue leaves the batch. The last token that fits within the limit can only be the end.
+///
+/// Where the options ask for [`Sampling`], `nbest` targets of each source are drawn instead, in the order of drawing.
 ///
 /// # Panics
 /// Where the options are not valid ([`Search::validate`]), and where the model does.
@@ -153,14 +103,33 @@ pub fn search<M: NextToken, R: AsRef<[u32]>>(
     specials: Specials,
     options: &Search,
 ) -> Vec<Vec<Hypothesis>> {
+    let numbers: Vec<usize> = (0..sources.len()).collect();
+    search_numbered(model, sources, &numbers, specials, options)
+}
+
+/// The same where sources are some of many, with these numbers.
+#[track_caller]
+fn search_numbered<M: NextToken, R: AsRef<[u32]>>(
+    model: &M,
+    sources: &[R],
+    numbers: &[usize],
+    specials: Specials,
+    options: &Search,
+) -> Vec<Vec<Hypothesis>> {
     if let Err(error) = options.validate() {
         panic!("search: {error}");
     }
     if sources.is_empty() {
         return Vec::new();
     }
-    let limit = |source: &R| options.limit(source.as_ref().len()).min(model.longest_target());
-    let mut beams: Vec<Beam> = sources.iter().map(|source| Beam::new(limit(source).max(1))).collect();
+    let begin = |(source, &number): (&R, &usize)| {
+        let limit = options.limit(source.as_ref().len()).min(model.longest_target()).max(1);
+        match &options.sampling {
+            None => Sentence::Searched(Beam::new(limit)),
+            Some(sampling) => Sentence::Drawn(Sampler::new(limit, sampling, number, options.nbest)),
+        }
+    };
+    let mut sentences: Vec<Sentence> = sources.iter().zip(numbers).map(begin).collect();
     let mut state = model.start(&Sentences::new(sources, specials.pad));
     let mut scores = Scores::default();
     // One row for each sentence at first: its hypotheses part only at the first word.
@@ -172,12 +141,12 @@ pub fn search<M: NextToken, R: AsRef<[u32]>>(
         tokens.clear();
         rows.clear();
         let mut first = 0;
-        for beam in &mut beams {
-            let count = beam.live().len();
+        for sentence in &mut sentences {
+            let count = sentence.live().len();
             if count > 0 {
-                beam.advance(&mut scores, first, specials, options);
+                sentence.advance(&mut scores, first, specials, options);
             }
-            for live in beam.live() {
+            for live in sentence.live() {
                 tokens.push(live.token);
                 rows.push(first + live.parent);
             }
@@ -187,5 +156,43 @@ pub fn search<M: NextToken, R: AsRef<[u32]>>(
             model.select(&mut state, &rows);
         }
     }
-    beams.into_iter().map(|beam| beam.into_best(options.nbest)).collect()
+    sentences.into_iter().map(|sentence| sentence.finish(options)).collect()
+}
+
+/// A sentence that is being translated.
+#[derive(Debug)]
+enum Sentence {
+    Searched(Beam),
+    Drawn(Sampler),
+}
+
+impl Sentence {
+    /// The hypotheses that go on.
+    fn live(&self) -> &[Live] {
+        match self {
+            Self::Searched(beam) => beam.live(),
+            Self::Drawn(sampler) => sampler.live(),
+        }
+    }
+
+    /// Continues all of them by one token. Their scores are the rows from `first` on.
+    fn advance<T: Float>(
+        &mut self,
+        scores: &mut Scores<T>,
+        first: usize,
+        specials: Specials,
+        options: &Search,
+    ) {
+        match self {
+            Self::Searched(beam) => beam.advance(scores, first, specials, options),
+            Self::Drawn(sampler) => sampler.advance(scores, first, specials, options),
+        }
+    }
+
+    fn finish(self, options: &Search) -> Vec<Hypothesis> {
+        match self {
+            Self::Searched(beam) => beam.into_best(options.nbest),
+            Self::Drawn(sampler) => sampler.into_draws(),
+        }
+    }
 }

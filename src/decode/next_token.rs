@@ -5,8 +5,7 @@ use nn::{DecoderCache, PositionalEncoding, Sentences, Transformer};
 
 /// A model that scores next tokens, for a batch of rows at once. A row is one hypothesis: a source and a target so far.
 ///
-/// [`Transformer`] is one. Several models together are one as well: their states side by side, the scores of a step the
-/// mean of their log-probabilities.
+/// [`Transformer`] is one; several models together are one as well ([`Ensemble`](super::Ensemble)).
 pub trait NextToken {
     /// What scores are made of.
     type Number: Float;
@@ -22,6 +21,11 @@ pub trait NextToken {
 
     /// Makes `rows` of the state its new rows, in that order: some may come more than once, some not at all.
     fn select(&self, state: &mut Self::State, rows: &[usize]);
+
+    /// The most tokens a source can have, its end included.
+    fn longest_source(&self) -> usize {
+        usize::MAX
+    }
 
     /// The most tokens a target can have, its end included.
     fn longest_target(&self) -> usize {
@@ -45,11 +49,20 @@ impl<T: Float> NextToken for Transformer<T> {
         state.select(rows);
     }
 
+    fn longest_source(&self) -> usize {
+        positions(&self.source_positions)
+    }
+
     fn longest_target(&self) -> usize {
-        match &self.target_positions {
-            PositionalEncoding::Sinusoidal(_) => usize::MAX,
-            // As many tokens are written as positions are read: the beginning is only read, the end only written.
-            PositionalEncoding::Learned(table) => table.value().shape()[0],
-        }
+        // As many tokens are written as positions are read: the beginning is only read, the end only written.
+        positions(&self.target_positions)
+    }
+}
+
+/// How many positions there are.
+fn positions<T: Float>(encoding: &PositionalEncoding<T>) -> usize {
+    match encoding {
+        PositionalEncoding::Sinusoidal(_) => usize::MAX,
+        PositionalEncoding::Learned(table) => table.value().shape()[0],
     }
 }

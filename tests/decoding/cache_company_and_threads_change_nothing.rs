@@ -6,59 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gradus::autograd::rng::Stream;
 use gradus::autograd::{Float, Tape, Tensor};
-use gradus::decode::{Hypothesis, NextToken, Search, search, translate_all};
-use gradus::nn::{Init, NormPlacement, Positions, Preset, Sentences, Tied, Transformer, TransformerConfig};
+use gradus::decode::{Batching, Hypothesis, NextToken, Sampling, Search, search, translate_all};
+use gradus::nn::{Init, NormPlacement, Positions, Sentences, Transformer, TransformerConfig};
 
+use super::lively::{Lively, random_sources, tiny};
 use super::{SPECIALS, assert_same};
-
-fn tiny(norm: NormPlacement) -> TransformerConfig {
-    TransformerConfig {
-        d_model: 16,
-        ffn: 32,
-        heads: 2,
-        encoder_layers: 2,
-        decoder_layers: 2,
-        norm,
-        // A random model whose output is the embedding says the same word again and again.
-        tied: Tied::None,
-        ..Preset::Tiny.config(40, 40)
-    }
-}
-
-/// A random Transformer that talks: words vary, and sentences end at all lengths.
-struct Lively<T: Float>(Transformer<T>);
-
-impl<T: Float> Lively<T> {
-    fn new(norm: NormPlacement, seed: u64) -> Self {
-        Self(Transformer::new(&tiny(norm), &mut Init::seeded(seed)))
-    }
-
-    /// Sharper than the scores of weights not yet trained, and the end likelier.
-    fn enliven(mut scores: Tensor<T>) -> Tensor<T> {
-        for row in scores.make_mut().chunks_exact_mut(40) {
-            row.iter_mut().for_each(|score| *score *= T::of(6.0));
-            row[SPECIALS.eos as usize] += T::of(1.0);
-        }
-        scores
-    }
-}
-
-impl<T: Float> NextToken for Lively<T> {
-    type Number = T;
-    type State = <Transformer<T> as NextToken>::State;
-
-    fn start(&self, sources: &Sentences) -> Self::State {
-        self.0.start(sources)
-    }
-
-    fn step(&self, tokens: &[u32], state: &mut Self::State) -> Tensor<T> {
-        Self::enliven(self.0.step(tokens, state))
-    }
-
-    fn select(&self, state: &mut Self::State, rows: &[usize]) {
-        self.0.select(state, rows);
-    }
-}
 
 /// That a test sees words and lengths of many kinds, not one word repeated up to the limit.
 #[track_caller]
@@ -67,14 +19,6 @@ fn assert_lively(found: &[Vec<Hypothesis>]) {
     let lengths: HashSet<usize> = all().map(Vec::len).collect();
     let words: HashSet<u32> = all().flatten().copied().collect();
     assert!(lengths.len() > 5 && words.len() > 8, "lengths {lengths:?}, words {words:?}");
-}
-
-/// Sources of 1 to `longest` tokens, each with the end.
-fn random_sources(count: usize, longest: usize, seed: u64) -> Vec<Vec<u32>> {
-    let mut stream = Stream::new(seed);
-    let mut below = |n: usize| (stream.uniform() * n as f64) as usize;
-    let mut source = || (0..below(longest)).map(|_| 3 + below(37) as u32).chain([2]).collect();
-    (0..count).map(|_| source()).collect()
 }
 
 #[test]
@@ -169,16 +113,27 @@ fn a_search_with_the_cache_finds_what_one_without_finds() {
     }
 }
 
+/// Greedy, by beam, and drawn.
+fn options() -> [Search; 3] {
+    let sampling = Sampling { temperature: 0.8, top_k: 30, top_p: 0.95, seed: 3, first: 0 };
+    [
+        Search::greedy(),
+        Search { beam: 4, nbest: 4, no_repeat_ngram: 3, ..Search::default() },
+        Search { nbest: 3, ..Search::sampled(sampling) },
+    ]
+}
+
 /// The same in any company, to the last bit: no sum depends on what else there is in the batch.
 fn check_company<T: Float>() {
     for norm in [NormPlacement::Pre, NormPlacement::Post] {
         let model: Lively<T> = Lively::new(norm, 9);
         let sources = random_sources(64, 14, 5);
-        for beam in [1, 4] {
-            let options = Search { beam, nbest: beam, ..Search::default() };
+        for options in options() {
             let together = search(&model, &sources, SPECIALS, &options);
             assert_lively(&together);
-            for (source, together) in sources.iter().zip(&together) {
+            for (number, (source, together)) in sources.iter().zip(&together).enumerate() {
+                let sampling = options.sampling.clone().map(|own| Sampling { first: number, ..own });
+                let options = Search { sampling, ..options.clone() };
                 let alone = search(&model, &[source], SPECIALS, &options);
                 assert_eq!(alone[0], *together);
             }
@@ -193,24 +148,34 @@ fn a_translation_does_not_depend_on_its_company() {
 }
 
 #[test]
-fn threads_change_nothing() {
+fn neither_threads_nor_batches_change_anything() {
     let model: Lively<f32> = Lively::new(NormPlacement::Pre, 10);
-    let sources = random_sources(50, 14, 6);
-    let options = Search { beam: 3, nbest: 2, ..Search::default() };
-    let run = |batch_tokens, threads| {
-        let done = AtomicUsize::new(0);
-        let found = translate_all(&model, &sources, SPECIALS, &options, batch_tokens, threads, |count| {
-            done.fetch_add(count, Ordering::Relaxed);
-        });
-        assert_eq!(done.into_inner(), sources.len());
-        found
-    };
-    let one = run(60, 1);
-    assert_eq!(one, run(60, 2), "to the last bit");
-    assert_eq!(one, run(60, 5), "to the last bit");
-    let whole = search(&model, &sources, SPECIALS, &options);
-    assert_eq!(one, whole, "to the last bit");
-    assert!(translate_all(&model, &sources[..0], SPECIALS, &options, 60, 2, |_| ()).is_empty());
+    let mut sources = random_sources(50, 14, 6);
+    // Nothing is found for what is no source, and the numbers of the others stay.
+    sources[7].clear();
+    for options in options() {
+        let run = |tokens, sentences, threads| {
+            let done = AtomicUsize::new(0);
+            let batching = Batching { tokens, sentences, threads };
+            let found = translate_all(&model, &sources, SPECIALS, &options, &batching, |count| {
+                done.fetch_add(count, Ordering::Relaxed);
+            });
+            assert_eq!(done.into_inner(), sources.len());
+            found
+        };
+        let one = run(60, usize::MAX, 1);
+        assert!(one[7].is_empty());
+        assert_lively(&one);
+        for (tokens, sentences, threads) in
+            [(60, usize::MAX, 2), (60, 99, 5), (usize::MAX, 1, 1), (usize::MAX, 64, 1), (usize::MAX, 64, 2)]
+        {
+            assert_eq!(one, run(tokens, sentences, threads), "to the last bit");
+        }
+    }
+    let nothing: [&[u32]; 0] = [];
+    assert!(
+        translate_all(&model, &nothing, SPECIALS, &options()[0], &Batching::default(), |_| ()).is_empty()
+    );
 }
 
 #[test]

@@ -1,7 +1,12 @@
 //! Claims about what a search finds.
 
 mod cache_company_and_threads_change_nothing;
+mod draws_follow_the_model;
+mod lively;
+mod models_together;
+mod scores_equal_the_search;
 mod search_equals_its_definition;
+mod toy;
 
 use gradus::decode::{Hypothesis, Specials};
 

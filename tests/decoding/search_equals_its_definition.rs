@@ -2,54 +2,35 @@
 
 use std::collections::HashSet;
 
-use gradus::autograd::Tensor;
-use gradus::autograd::rng::{Stream, derive};
-use gradus::decode::{Hypothesis, NextToken, Search, search};
-use gradus::nn::Sentences;
+use gradus::decode::{Hypothesis, LengthPenalty, Sampling, Search, search};
 
+use super::toy::{Toy, log_softmax, random_scores};
 use super::{SPECIALS, assert_same};
 
 /// Sums of a few rounded logarithms in another order.
 const SUMS: f64 = 1e-12;
 
-/// A model whose scores depend on the source's first token and on all of the target so far.
-struct Toy<F: Fn(u32, &[u32]) -> Vec<f64>>(F);
+/// Every length penalty there is.
+const PENALTIES: [LengthPenalty; 6] = [
+    LengthPenalty::None,
+    LengthPenalty::Wu { alpha: 0.6 },
+    LengthPenalty::Wu { alpha: 2.0 },
+    LengthPenalty::Power { alpha: 0.5 },
+    LengthPenalty::Power { alpha: 1.0 },
+    LengthPenalty::Power { alpha: 1.5 },
+];
 
-impl<F: Fn(u32, &[u32]) -> Vec<f64>> NextToken for Toy<F> {
-    type Number = f64;
-    type State = Vec<(u32, Vec<u32>)>;
-
-    fn start(&self, sources: &Sentences) -> Self::State {
-        sources.ids.as_slice().chunks(sources.width()).map(|source| (source[0], Vec::new())).collect()
+/// Whether a target that begins with `tokens` may go on with `next`.
+fn allowed(tokens: &[u32], next: u32, limit: usize, options: &Search) -> bool {
+    if next == SPECIALS.eos {
+        return tokens.len() >= options.min_length.min(limit - 1);
     }
-
-    fn step(&self, tokens: &[u32], state: &mut Self::State) -> Tensor<f64> {
-        assert_eq!(tokens.len(), state.len());
-        let mut scores = Vec::new();
-        for (&token, (source, target)) in tokens.iter().zip(state.iter_mut()) {
-            target.push(token);
-            scores.extend((self.0)(*source, &target[1..]));
-        }
-        Tensor::new([tokens.len(), scores.len() / tokens.len()], scores)
-    }
-
-    fn select(&self, state: &mut Self::State, rows: &[usize]) {
-        *state = rows.iter().map(|&row| state[row].clone()).collect();
-    }
-}
-
-/// Random scores of `vocab` tokens, the same for the same prefix.
-fn random_scores(vocab: usize, seed: u64) -> impl Fn(u32, &[u32]) -> Vec<f64> {
-    move |source, target| {
-        let key = target.iter().fold(derive(seed, source.into()), |key, &token| derive(key, token.into()));
-        let mut stream = Stream::new(key);
-        (0..vocab).map(|_| 4.0 * stream.uniform()).collect()
-    }
-}
-
-fn log_softmax(scores: &[f64]) -> Vec<f64> {
-    let sum: f64 = scores.iter().map(|x| x.exp()).sum();
-    scores.iter().map(|x| x - sum.ln()).collect()
+    let n = options.no_repeat_ngram;
+    let longer = [tokens, &[next]].concat();
+    let repeats = n > 0
+        && longer.len() > n
+        && longer[..longer.len() - 1].windows(n).any(|window| window == &longer[longer.len() - n..]);
+    next != SPECIALS.bos && next != SPECIALS.pad && longer.len() < limit && !repeats
 }
 
 /// Every target there is, best first.
@@ -64,10 +45,13 @@ fn brute_force(
     while let Some((tokens, sum)) = open.pop() {
         for (token, log_prob) in (0..).zip(log_softmax(&scores(source, &tokens))) {
             let log_prob = sum + log_prob;
+            if !allowed(&tokens, token, limit, options) {
+                continue;
+            }
             if token == SPECIALS.eos {
                 let score = options.score(log_prob, tokens.len() + 1);
                 all.push(Hypothesis { tokens: tokens.clone(), log_prob, score });
-            } else if token != SPECIALS.bos && token != SPECIALS.pad && tokens.len() + 1 < limit {
+            } else {
                 open.push(([&tokens[..], &[token]].concat(), log_prob));
             }
         }
@@ -89,8 +73,7 @@ fn textbook(
         let mut candidates = Vec::new();
         for (tokens, sum) in &live {
             for (token, log_prob) in (0..).zip(log_softmax(&scores(source, tokens))) {
-                let may_end_only = length == limit && token != SPECIALS.eos;
-                if token != SPECIALS.bos && token != SPECIALS.pad && !may_end_only {
+                if allowed(tokens, token, limit, options) {
                     candidates.push(([&tokens[..], &[token]].concat(), sum + log_prob));
                 }
             }
@@ -121,7 +104,7 @@ fn a_beam_that_holds_everything_finds_what_brute_force_finds() {
     for seed in 0..40 {
         for (vocab, limit) in [(4, 5), (5, 5), (6, 4)] {
             let scores = random_scores(vocab, seed);
-            for length_penalty in [0.0, 0.6, 1.0] {
+            for length_penalty in PENALTIES {
                 let options = Search { beam: 100, nbest: 25, length_penalty, ..within(limit) };
                 let sources = [[7, 2], [8, 2], [9, 2]];
                 let found = search(&Toy(&scores), &sources, SPECIALS, &options);
@@ -140,7 +123,7 @@ fn a_narrow_beam_finds_what_the_textbook_search_finds() {
     for seed in 0..200 {
         let scores = random_scores(9, 1000 + seed);
         for beam in [2, 3, 5] {
-            for length_penalty in [0.0, 0.6, 1.0, 2.0] {
+            for length_penalty in PENALTIES {
                 let options = Search { beam, nbest: beam, length_penalty, ..within(12) };
                 let sources = [[3, 2], [4, 2], [5, 2], [6, 2]];
                 let found = search(&Toy(&scores), &sources, SPECIALS, &options);
@@ -148,6 +131,37 @@ fn a_narrow_beam_finds_what_the_textbook_search_finds() {
                     let mut expected = textbook(&scores, source[0], 12, &options);
                     expected.truncate(beam);
                     assert_same(found, &expected, SUMS);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn shortness_and_repetition_are_kept_out_of_every_hypothesis() {
+    for seed in 0..60 {
+        // Few words, so that they come again.
+        let scores = random_scores(6, 4000 + seed);
+        for (min_length, no_repeat_ngram) in [(0, 1), (0, 2), (0, 3), (3, 0), (8, 0), (20, 0), (4, 2)] {
+            for (beam, length_penalty) in [(2, LengthPenalty::None), (4, LengthPenalty::mean())] {
+                let own = Search { min_length, no_repeat_ngram, length_penalty, ..within(9) };
+                let options = Search { beam, nbest: beam, ..own.clone() };
+                let sources = [[3, 2], [4, 2]];
+                let found = search(&Toy(&scores), &sources, SPECIALS, &options);
+                for (source, found) in sources.iter().zip(&found) {
+                    let mut expected = textbook(&scores, source[0], 9, &options);
+                    expected.truncate(beam);
+                    assert_same(found, &expected, SUMS);
+                    assert!(found.iter().all(|found| found.tokens.len() >= min_length.min(8)));
+                }
+                let drawn = Search { nbest: 3, sampling: Some(Sampling::default()), beam: 1, ..own };
+                for found in search(&Toy(&scores), &sources, SPECIALS, &drawn).iter().flatten() {
+                    let tokens = &found.tokens;
+                    assert!(
+                        (0..tokens.len()).all(|i| allowed(&tokens[..i], tokens[i], 9, &drawn)),
+                        "{found:?}"
+                    );
+                    assert!(tokens.len() >= min_length.min(8));
                 }
             }
         }
@@ -229,7 +243,7 @@ fn a_deterministic_model_has_one_translation() {
 
 #[test]
 fn equally_probable_words_come_in_the_order_of_their_ids() {
-    let options = Search { beam: 3, nbest: 3, length_penalty: 0.0, ..within(2) };
+    let options = Search { beam: 3, nbest: 3, length_penalty: LengthPenalty::None, ..within(2) };
     let found = search(&Toy(|_, _: &[u32]| vec![0.0; 8]), &[[5, 2]], SPECIALS, &options);
     let tokens: Vec<_> = found[0].iter().map(|hypothesis| hypothesis.tokens.clone()).collect();
     assert_eq!(tokens, [vec![], vec![3], vec![4]]);
@@ -256,6 +270,18 @@ fn bad_settings_are_named() {
     let error = |options: Search| options.validate().err().unwrap_or_default();
     assert_eq!(error(Search { beam: 0, ..Search::default() }), "beam must not be 0");
     assert_eq!(error(Search { nbest: 5, ..Search::default() }), "nbest = 5 is not in 1..=beam, and beam = 4");
-    assert!(error(Search { length_penalty: -0.5, ..Search::default() }).starts_with("length_penalty = -0.5"));
+    let negative = LengthPenalty::Power { alpha: -0.5 };
+    assert!(error(Search { length_penalty: negative, ..Search::default() }).starts_with("alpha = -0.5"));
+    let short = Search { min_length: 9, max_length: 9, ..Search::default() };
+    assert_eq!(error(short), "min_length = 9 and the end do not fit within max_length = 9");
+    let sampled = |sampling| Search::sampled(sampling);
+    let both = Search { beam: 5, ..sampled(Sampling::default()) };
+    assert_eq!(error(both), "words are either searched for or drawn: beam = 5 does not go with sampling");
+    let cold = Sampling { temperature: 0.0, ..Sampling::default() };
+    assert_eq!(error(sampled(cold)), "temperature = 0 is not a number above 0");
+    let none = Sampling { top_p: 0.0, ..Sampling::default() };
+    assert_eq!(error(sampled(none)), "top_p = 0 is not above 0 and at most 1");
+    let no_draws = Search { nbest: 0, ..sampled(Sampling::default()) };
+    assert_eq!(error(no_draws), "nbest must not be 0");
     assert!(error(Search { max_ratio: f64::NAN, ..Search::default() }).starts_with("max_ratio = NaN"));
 }

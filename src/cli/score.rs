@@ -1,0 +1,157 @@
+//! `gradus score`
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::json;
+
+use super::model::LoadedEnsemble;
+use super::search::BatchingArguments;
+use crate::data::corpus::{read_lines, read_tsv};
+use crate::data::tokenizer::{EOS, Tokenizer};
+use crate::decode::{NextToken, Translator, score_all};
+use crate::train::SentenceBar;
+
+/// Say how probable given translations are
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Prints a row for each pair: its line number, the log-probability of the translation, its tokens (the end included) and \
+their perplexity, with tabs between; and at last a row for all pairs. --json adds the log-probability of every token.
+
+Examples:
+  gradus score --model runs/en-de --src test.en --tgt test.de
+  gradus score --model runs/en-de --tsv pairs.tsv --json")]
+pub(super) struct Arguments {
+    /// Folder of a run, or a checkpoint; several score together
+    #[arg(long, value_name = "RUN", required = true)]
+    model: Vec<PathBuf>,
+    /// Source sentences, one a line, plain or gzip
+    #[arg(long, value_name = "FILE", requires = "tgt", required_unless_present = "tsv")]
+    src: Option<PathBuf>,
+    /// Their translations, line by line
+    #[arg(long, value_name = "FILE", requires = "src")]
+    tgt: Option<PathBuf>,
+    /// Source and target in one file, separated by a tab
+    #[arg(long, value_name = "FILE", conflicts_with = "src")]
+    tsv: Option<PathBuf>,
+    /// Print one object of JSON for every pair and one for all
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    batching: BatchingArguments,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let batching = arguments.batching.batching(1)?;
+    let pairs = Pairs::read(arguments)?;
+    let model = LoadedEnsemble::load(&arguments.model)?;
+    let target = &model.target_tokenizer;
+    let sources =
+        encode(&pairs.sources, &model.source_tokenizer, pairs.source_name, model.models.longest_source())?;
+    let targets = encode(&pairs.targets, target, pairs.target_name, model.models.longest_target())?;
+    let pairs: Vec<(Vec<u32>, Vec<u32>)> = sources.into_iter().zip(targets).collect();
+    let bar = SentenceBar::new(pairs.len());
+    let scores = score_all(&model.models, &pairs, Translator::SPECIALS, &batching, |count| bar.done(count));
+    bar.finish();
+
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut all = Sum::default();
+    for (line, (log_probs, (_, ids))) in (1..).zip(scores.iter().zip(&pairs)) {
+        let own = Sum { log_prob: log_probs.iter().sum(), tokens: log_probs.len() };
+        if arguments.json {
+            let token = |(&id, log_prob)| json!({ "token": target.token(id), "log_prob": log_prob });
+            let tokens: Vec<_> = ids.iter().zip(log_probs).map(token).collect();
+            let (log_prob, perplexity) = (own.log_prob, own.perplexity());
+            writeln!(
+                out,
+                "{}",
+                json!({ "line": line, "log_prob": log_prob, "perplexity": perplexity, "tokens": tokens })
+            )
+        } else {
+            own.row(&mut out, &line.to_string())
+        }
+        .context("cannot write to standard output")?;
+        all = Sum { log_prob: all.log_prob + own.log_prob, tokens: all.tokens + own.tokens };
+    }
+    if arguments.json {
+        let Sum { log_prob, tokens } = all;
+        let (pairs, perplexity) = (pairs.len(), all.perplexity());
+        writeln!(
+            out,
+            "{}",
+            json!({ "pairs": pairs, "log_prob": log_prob, "perplexity": perplexity, "tokens": tokens })
+        )
+    } else {
+        all.row(&mut out, "all")
+    }
+    .and_then(|()| out.flush())
+    .context("cannot write to standard output")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The text to score, line by line: blank lines keep their numbers.
+struct Pairs<'a> {
+    sources: Vec<String>,
+    targets: Vec<String>,
+    source_name: &'a Path,
+    target_name: &'a Path,
+}
+
+impl<'a> Pairs<'a> {
+    fn read(arguments: &'a Arguments) -> Result<Self> {
+        match (&arguments.src, &arguments.tgt, &arguments.tsv) {
+            (Some(source_name), Some(target_name), _) => {
+                let (sources, targets) = (read_lines(source_name)?, read_lines(target_name)?);
+                if sources.len() != targets.len() {
+                    let (source, target) = (source_name.display(), target_name.display());
+                    bail!("{source} has {} lines, but {target} has {}", sources.len(), targets.len());
+                }
+                Ok(Self { sources, targets, source_name, target_name })
+            }
+            (_, _, Some(name)) => {
+                let pairs = read_tsv(name)?.pairs;
+                let (sources, targets) = pairs.into_iter().map(|pair| (pair.source, pair.target)).unzip();
+                Ok(Self { sources, targets, source_name: name, target_name: name })
+            }
+            _ => bail!("name --src and --tgt, or --tsv"),
+        }
+    }
+}
+
+/// The tokens of all lines, each with the end.
+///
+/// # Errors
+/// Where a line has more than the model can take: a part of it is not what was asked about.
+fn encode(lines: &[String], tokenizer: &Tokenizer, name: &Path, longest: usize) -> Result<Vec<Vec<u32>>> {
+    let ids_of = |(number, line): (usize, &String)| {
+        let mut ids = tokenizer.encode(line);
+        ids.push(EOS);
+        if ids.len() > longest {
+            let (name, count) = (name.display(), ids.len());
+            bail!("{name}:{number}: {count} tokens are more than the {longest} that the model can take");
+        }
+        Ok(ids)
+    };
+    (1..).zip(lines).map(ids_of).collect()
+}
+
+/// The log-probability of so many tokens.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    log_prob: f64,
+    tokens: usize,
+}
+
+impl Sum {
+    /// `exp(−log p / n)`
+    fn perplexity(self) -> f64 {
+        (-self.log_prob / self.tokens.max(1) as f64).exp()
+    }
+
+    fn row(self, out: &mut impl Write, name: &str) -> std::io::Result<()> {
+        writeln!(out, "{name}\t{:.4}\t{}\t{:.4}", self.log_prob, self.tokens, self.perplexity())
+    }
+}

@@ -7,6 +7,7 @@
 //! * [`optim`]: Adam, SGD, schedules;
 //! * [`data`], [`train`], [`decode`], [`metrics`], [`checkpoint`], [`config`]: from parallel text to translations;
 //! * [`mod@bench`]: how fast that is, on fixed workloads;
+//! * [`teach`]: what shows what a model does;
 //! * [`cli`]: the `gradus` program.
 
 pub use {autograd, nn, optim};
@@ -18,6 +19,7 @@ pub mod config;
 pub mod data;
 pub mod decode;
 pub mod metrics;
+pub mod teach;
 pub mod train;
 
 /// The README's Rust, compiled and run.

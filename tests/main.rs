@@ -17,3 +17,4 @@ mod not_finite;
 mod parameters;
 mod program;
 mod training_steps;
+mod translating;

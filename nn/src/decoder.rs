@@ -82,7 +82,7 @@ impl<T: Float> DecoderLayer<T> {
     }
 
     #[track_caller]
-    fn sublayers<'t>(
+    pub(crate) fn sublayers<'t>(
         &self,
         x: Var<'t, T>,
         self_attn: impl FnOnce(Var<'t, T>) -> Var<'t, T>,

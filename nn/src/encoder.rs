@@ -43,7 +43,16 @@ impl<T: Float> EncoderLayer<T> {
     /// `[B, S, D]` to `[B, S, D]`.
     #[track_caller]
     pub fn forward<'t>(&self, x: Var<'t, T>, mask: &Mask) -> Var<'t, T> {
-        let x = self.residual.around(x, &self.self_attn_norm, |x| self.self_attn.forward(x, x, x, mask));
+        self.sublayers(x, |x| self.self_attn.forward(x, x, x, mask))
+    }
+
+    #[track_caller]
+    pub(crate) fn sublayers<'t>(
+        &self,
+        x: Var<'t, T>,
+        self_attn: impl FnOnce(Var<'t, T>) -> Var<'t, T>,
+    ) -> Var<'t, T> {
+        let x = self.residual.around(x, &self.self_attn_norm, self_attn);
         self.residual.around(x, &self.feed_forward_norm, |x| self.feed_forward.forward(x))
     }
 }

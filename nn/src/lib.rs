@@ -17,6 +17,7 @@
 //! they differ in their arguments; what all layers share is [`Parameters`](autograd::Parameters).
 
 mod attention;
+mod attention_weights;
 mod cache;
 pub mod cases;
 mod config;
@@ -36,6 +37,7 @@ mod transformer;
 mod zero_by_mathematics;
 
 pub use attention::MultiHeadAttention;
+pub use attention_weights::AttentionWeights;
 pub use cache::{DecoderCache, KeyValue, LayerCache, Rows};
 pub use config::{
     Activation, Dropouts, InitScheme, NormPlacement, Positions, Preset, Tied, TransformerConfig,

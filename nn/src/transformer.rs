@@ -179,7 +179,7 @@ impl<T: Float> Transformer<T> {
 
     /// `dropout(√D · E[ids] + positions)`
     #[track_caller]
-    fn embed<'t>(
+    pub(crate) fn embed<'t>(
         &self,
         tape: &'t Tape<T>,
         table: &Embedding<T>,

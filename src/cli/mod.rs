@@ -1,5 +1,6 @@
 //! The command line.
 
+mod attention;
 mod bench;
 mod evaluate;
 mod gradcheck;
@@ -28,6 +29,7 @@ enum Command {
     Translate(translate::Arguments),
     Evaluate(evaluate::Arguments),
     Score(score::Arguments),
+    Attention(attention::Arguments),
     Gradcheck(gradcheck::Arguments),
     Bench(bench::Arguments),
 }
@@ -41,6 +43,7 @@ pub fn main() -> ExitCode {
         Command::Translate(arguments) => translate::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
+        Command::Attention(arguments) => attention::run(&arguments),
         Command::Gradcheck(arguments) => gradcheck::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };

@@ -83,7 +83,7 @@ impl SearchArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(super) struct SamplingArguments {
-    /// Draw words at random instead of searching; the options below imply it
+    /// Draw words at random instead of searching; --temperature, --top-k and --top-p imply it
     #[arg(long)]
     sample: bool,
     /// Divides the scores: below 1 prefers the probable more [default: 1]

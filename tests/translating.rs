@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::program::{complaint, run, small_project};
 
+/// What printing a number and reading it again may change.
+const PRINTED: f64 = 1e-9;
+
 /// Trains a small model, which says something, if not much.
 fn train(folder: &Path, name: &str, options: &[&str]) {
     let common = ["train", "--config", "small.toml", "--out", name, "--steps", "60"];
@@ -105,10 +108,11 @@ fn a_translation_is_scored_as_the_search_scored_it() {
         let own = score["log_prob"].as_f64().unwrap();
         let each = score["tokens"].as_array().unwrap();
         let parts: f64 = each.iter().map(|token| token["log_prob"].as_f64().unwrap()).sum();
-        assert_eq!((own, &each[each.len() - 1]["token"]), (parts, &Value::from("</s>")));
+        assert_eq!(each[each.len() - 1]["token"], "</s>");
+        assert!((own - parts).abs() < PRINTED, "{score}");
         // A text can be other tokens than those that it was made of.
         if each[..each.len() - 1].iter().map(|token| &token["token"]).eq(tokens) {
-            assert_eq!(own, *log_prob, "{tokens:?}");
+            assert!((own - log_prob).abs() < PRINTED, "{own} is not {log_prob}: {tokens:?}");
             same += 1;
         }
         (sum, count) = (sum + own, count + each.len());

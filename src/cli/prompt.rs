@@ -1,15 +1,17 @@
 //! Sentences that a person types.
 
 use anyhow::{Context, Result};
-use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
+use rustyline::{Behavior, Config, DefaultEditor};
 
 /// Asks for one line after the other, which can be edited and called back with the arrow keys, until Ctrl-D or Ctrl-C.
 ///
 /// # Errors
 /// Where the terminal cannot be read, and where `work` fails.
 pub(super) fn each_line(prompt: &str, mut work: impl FnMut(&str) -> Result<()>) -> Result<()> {
-    let mut editor = DefaultEditor::new().context("standard input: cannot use the terminal")?;
+    // The prompt belongs to the terminal, even where the output goes into a file.
+    let config = Config::builder().behavior(Behavior::PreferTerm).build();
+    let mut editor = DefaultEditor::with_config(config).context("standard input: cannot use the terminal")?;
     eprintln!("One sentence a line; Ctrl-D ends.");
     loop {
         match editor.readline(prompt) {

@@ -1,7 +1,7 @@
 //! Translating with a trained model: greedy and beam search, in batches, each step costing one position.
 //!
 //! [`search`] looks for the most probable target of every source of one batch, or draws targets at random;
-//! [`translate_all`] cuts any number of sources into batches and spreads them over threads; [`score`] says how probable
+//! [`translate_all`] cuts any number of sources into batches and spreads them over threads; [`score()`] says how probable
 //! given targets are. All work on anything that can say what comes next, [`NextToken`], of which [`Transformer`] is the one
 //! that matters here; an [`Ensemble`] of several or a toy are others.
 //!

@@ -9,7 +9,7 @@ use crate::decode::{Batching, LengthPenalty, Sampling, Search};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Search")]
 pub(super) struct SearchArguments {
-    /// Width of the beam; 1 is greedy [default: 4]
+    /// Width of the beam; 1 is greedy [default: 4, or as many as are to be printed]
     #[arg(long, value_name = "N")]
     beam: Option<usize>,
     /// What the log-probability of a hypothesis of n tokens is divided by

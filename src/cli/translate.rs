@@ -126,12 +126,10 @@ impl Session<'_> {
             return writeln!(out, "{object}");
         }
         for one in translations {
-            match self.arguments.nbest {
-                Some(_) => {
-                    writeln!(out, "{}\t{:.4}\t{:.4}\t{}", self.done, one.score, one.log_prob, one.text)?
-                }
-                None => writeln!(out, "{}", one.text)?,
+            if self.arguments.nbest.is_some() {
+                write!(out, "{}\t{:.4}\t{:.4}\t", self.done, one.score, one.log_prob)?;
             }
+            writeln!(out, "{}", one.text)?;
         }
         Ok(())
     }

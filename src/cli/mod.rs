@@ -4,6 +4,7 @@ mod bench;
 mod evaluate;
 mod gradcheck;
 mod model;
+mod tape;
 mod train;
 mod translate;
 
@@ -29,6 +30,7 @@ enum Command {
     Evaluate(evaluate::Arguments),
     Gradcheck(gradcheck::Arguments),
     Bench(bench::Arguments),
+    Tape(tape::Arguments),
 }
 
 /// Runs the program; the exit code says whether it did what was asked.
@@ -41,6 +43,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Gradcheck(arguments) => gradcheck::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Tape(arguments) => tape::run(&arguments),
     };
     match result {
         Ok(code) => code,

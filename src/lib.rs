@@ -6,6 +6,7 @@
 //! * [`nn`]: layers, up to the full Transformer;
 //! * [`optim`]: Adam, SGD, schedules;
 //! * [`data`], [`train`], [`decode`], [`metrics`], [`checkpoint`], [`config`]: from parallel text to translations;
+//! * [`teach`]: pages and maps that show what a model does;
 //! * [`mod@bench`]: how fast that is, on fixed workloads;
 //! * [`cli`]: the `gradus` program.
 
@@ -18,6 +19,7 @@ pub mod config;
 pub mod data;
 pub mod decode;
 pub mod metrics;
+pub mod teach;
 pub mod train;
 
 /// The README's Rust, compiled and run.

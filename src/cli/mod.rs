@@ -4,6 +4,7 @@ mod bench;
 mod evaluate;
 mod gradcheck;
 mod model;
+mod report;
 mod tape;
 mod train;
 mod translate;
@@ -30,6 +31,7 @@ enum Command {
     Evaluate(evaluate::Arguments),
     Gradcheck(gradcheck::Arguments),
     Bench(bench::Arguments),
+    Report(report::Arguments),
     Tape(tape::Arguments),
 }
 
@@ -43,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Gradcheck(arguments) => gradcheck::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Tape(arguments) => tape::run(&arguments),
     };
     match result {

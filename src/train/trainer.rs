@@ -171,7 +171,8 @@ impl Trainer {
         }
         self.save()?;
         let summary = self.conclude()?;
-        self.report();
+        let tokenizers = (&self.data.source_tokenizer, &self.data.target_tokenizer);
+        self.reporter.line(&crate::teach::report::attempt(&self.run, &self.model, tokenizers));
         self.reporter.finish();
         Ok(Outcome::Finished(Box::new(summary)))
     }
@@ -308,15 +309,6 @@ impl Trainer {
         };
         let checkpoint = self.weights_only();
         Checkpoint { training: Some(training), ..checkpoint }.save(&self.run.last())
-    }
-
-    /// Writes the page about this training. The model is saved, so a page that cannot be written ends nothing.
-    fn report(&mut self) {
-        let tokenizers = (&self.data.source_tokenizer, &self.data.target_tokenizer);
-        match crate::teach::report::write(&self.run, &self.model, tokenizers) {
-            Ok(path) => self.reporter.line(&format!("report {}", path.display())),
-            Err(error) => self.reporter.line(&format!("no report: {error:#}")),
-        }
     }
 
     pub(super) fn weights_only(&self) -> Checkpoint {

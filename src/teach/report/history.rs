@@ -80,9 +80,12 @@ impl History {
         let mut history = Self::default();
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             match serde_json::from_str(line).with_context(|| format!("{name}:{}", number + 1))? {
-                Record::Train(steps) => history.train.push(steps),
+                Record::Train(steps) => {
+                    // What was the end is not, where a run went on.
+                    history.end = None;
+                    history.train.push(steps);
+                }
                 Record::Valid(validation) => history.valid.push(validation),
-                // A run that was taken up again may have ended before: the last end counts.
                 Record::End(end) => history.end = Some(end),
                 Record::Skip {} => history.skipped += 1,
                 Record::Other => (),

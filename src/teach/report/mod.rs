@@ -33,3 +33,12 @@ pub fn write(run: &Run, model: &Transformer, tokenizers: (&Tokenizer, &Tokenizer
     run.write("report.html", &page.into_string())?;
     Ok(run.folder().join("report.html"))
 }
+
+/// Writes the report of a training that has ended and gives the line that says so. Its model is saved already, so a page
+/// that cannot be written is said, and ends nothing.
+pub fn attempt(run: &Run, model: &Transformer, tokenizers: (&Tokenizer, &Tokenizer)) -> String {
+    match write(run, model, tokenizers) {
+        Ok(path) => format!("report {}", path.display()),
+        Err(error) => format!("no report: {error:#}"),
+    }
+}

@@ -6,8 +6,8 @@
 //! * [`nn`]: layers, up to the full Transformer;
 //! * [`optim`]: Adam, SGD, schedules;
 //! * [`data`], [`train`], [`decode`], [`metrics`], [`checkpoint`], [`config`]: from parallel text to translations;
+//! * [`teach`]: pages and maps that show what a model does;
 //! * [`mod@bench`]: how fast that is, on fixed workloads;
-//! * [`teach`]: what shows what a model does;
 //! * [`cli`]: the `gradus` program.
 
 pub use {autograd, nn, optim};

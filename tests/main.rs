@@ -16,5 +16,6 @@ mod no_leaks;
 mod not_finite;
 mod parameters;
 mod program;
+mod teaching;
 mod training_steps;
 mod translating;

@@ -1,7 +1,11 @@
-//! Looking at a tape: a table, a graph for Graphviz, the first value that is not finite.
+//! Looking at a tape: a table, a graph for Graphviz or Mermaid, JSON, the first value that is not finite.
+
+mod dot;
+mod json;
+mod mermaid;
 
 use std::collections::HashMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::panic::Location;
 
 use crate::anomaly::not_finite;
@@ -24,6 +28,8 @@ pub struct NodeInfo {
     pub inputs: Vec<NodeId>,
     /// The sizes of its axes.
     pub shape: Shape,
+    /// Whether a gradient flows into it.
+    pub needs_grad: bool,
     /// The name it was given.
     pub label: Option<String>,
     /// The line that made it.
@@ -71,6 +77,7 @@ impl<T: Float> Tape<T> {
             rule: node.record.as_ref().map(|record| record.rule()),
             inputs: node.record.as_ref().map_or(Vec::new(), |record| record.parents().to_vec()),
             shape: node.shape,
+            needs_grad: node.needs_grad,
             label: node.label.clone(),
             location: node.location,
         };
@@ -89,7 +96,11 @@ impl<T: Float> Tape<T> {
     /// ```
     pub fn table(&self, model: &dyn Parameters<T>) -> String {
         let rows: Vec<[String; 6]> = (self.named_nodes(model).into_iter())
-            .map(|(node, name)| {
+            .map(|Named { node, path }| {
+                let name = match (&node.label, path) {
+                    (Some(label), _) => format!("\"{label}\""),
+                    (None, path) => path.unwrap_or_default(),
+                };
                 let inputs: Vec<String> = node.inputs.iter().map(ToString::to_string).collect();
                 let rule = node.rule.unwrap_or_default().to_owned();
                 [
@@ -112,28 +123,6 @@ impl<T: Float> Tape<T> {
             table.push('\n');
         }
         table
-    }
-
-    /// The tape as a graph in Graphviz's DOT language: data flows down, and edges carry the shapes.
-    pub fn dot(&self, model: &dyn Parameters<T>) -> String {
-        let mut dot = String::from("digraph tape {\n  node [shape=box, fontname=\"monospace\"];\n");
-        let nodes = self.named_nodes(model);
-        for (node, name) in &nodes {
-            let style = match node.op {
-                "param" => ", style=filled, fillcolor=\"#fff2cc\"",
-                "constant" | "input" => ", style=filled, fillcolor=\"#e8e8e8\"",
-                _ => "",
-            };
-            let id = node.id;
-            let escaped = name.replace('\\', "\\\\").replace('"', "\\\"");
-            let _ = writeln!(dot, "  n{} [label=\"{id} {}\\n{escaped}\"{style}];", id.0, node.op);
-            for input in &node.inputs {
-                let shape = nodes[input.index()].0.shape;
-                let _ = writeln!(dot, "  n{} -> n{} [label=\"{shape}\"];", input.0, id.0);
-            }
-        }
-        dot.push_str("}\n");
-        dot
     }
 
     /// The first node, in order of execution, that holds an infinite or undefined number: where things went wrong.
@@ -170,47 +159,87 @@ impl<T: Float> Tape<T> {
         Place { node, input_shapes, parameters }
     }
 
-    /// Each node with its label, or with its path where it is a parameter of `model`.
-    fn named_nodes(&self, model: &dyn Parameters<T>) -> Vec<(NodeInfo, String)> {
+    /// Each node, with its path where it is a parameter of `model`.
+    fn named_nodes(&self, model: &dyn Parameters<T>) -> Vec<Named> {
         let mut paths: HashMap<ParamId, String> = HashMap::new();
         model.visit(&mut crate::Path::default(), &mut |path, param| {
             paths.insert(param.id(), path.to_owned());
         });
+        // A parameter that is a model by itself has an empty path.
+        paths.retain(|_, path| !path.is_empty());
         let arena = self.arena.borrow();
         let by_node: HashMap<NodeId, &String> =
             arena.params.iter().filter_map(|(id, &node)| Some((node, paths.get(id)?))).collect();
-        let name = |node: &NodeInfo| match (&node.label, by_node.get(&node.id)) {
-            (Some(label), _) => format!("\"{label}\""),
-            (None, Some(path)) => (*path).clone(),
-            (None, None) => String::new(),
-        };
-        self.nodes().into_iter().map(|node| (name(&node), node)).map(|(name, node)| (node, name)).collect()
+        let named = |node: NodeInfo| Named { path: by_node.get(&node.id).map(|&path| path.clone()), node };
+        self.nodes().into_iter().map(named).collect()
+    }
+}
+
+/// A node, and its path where it is a parameter of the model that the reader named.
+struct Named {
+    node: NodeInfo,
+    path: Option<String>,
+}
+
+impl Named {
+    /// What a graph writes into its box: number and op, the name, the shape, the rule.
+    fn lines(&self) -> Vec<String> {
+        let NodeInfo { id, op, label, shape, rule, .. } = &self.node;
+        let name = label.as_ref().or(self.path.as_ref()).cloned();
+        let rule = rule.map(str::to_owned);
+        [Some(format!("{id} {op}")), name, Some(shape.to_string()), rule].into_iter().flatten().collect()
+    }
+
+    /// What kind of box a graph draws it in.
+    fn kind(&self) -> Kind {
+        match (self.node.op, self.node.needs_grad) {
+            ("param", _) => Kind::Parameter,
+            (_, false) => Kind::Data,
+            _ => Kind::Op,
+        }
+    }
+}
+
+/// Nodes that graphs tell apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// What training changes.
+    Parameter,
+    /// What no gradient flows into.
+    Data,
+    /// The others: ops and inputs that a gradient flows into.
+    Op,
+}
+
+#[cfg(test)]
+mod testing {
+    use crate::{Float, Param, Tape, Tensor};
+
+    pub(super) struct Model<T: Float> {
+        weight: Param<T>,
+    }
+    crate::parameters!(Model { weight });
+
+    /// What `export` makes of the tape of a small model, with a label that wants escaping.
+    pub(super) fn small_model(export: impl Fn(&Tape<f64>, &Model<f64>) -> String) -> String {
+        let model = Model { weight: Param::new(Tensor::full([2, 3], 0.5)) };
+        let tape = Tape::eval();
+        let x = tape.constant(Tensor::full([4, 3], 1.0));
+        let _ = x.linear(tape.param(&model.weight), None).label("a \"hidden\"\n\\layer; <#1> & `x`");
+        export(&tape, &model)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::{Param, Tape, Tensor};
+    use crate::{Tape, Tensor};
 
     #[test]
-    fn tables_and_graphs_show_ops_rules_labels_and_paths() {
-        struct Model<T: crate::Float> {
-            weight: Param<T>,
-        }
-        crate::parameters!(Model { weight });
-        let model = Model { weight: Param::new(Tensor::<f64>::full([2, 3], 0.5)) };
-        let tape = Tape::eval();
-        let x = tape.constant(Tensor::full([4, 3], 1.0));
-        let _ = x.linear(tape.param(&model.weight), None).label("a \"hidden\" layer");
-        let table = tape.table(&model);
+    fn tables_show_ops_rules_labels_and_paths() {
+        let table = super::testing::small_model(|tape, model| tape.table(model));
         let lines: Vec<&str> = table.lines().collect();
         assert!(lines[1].contains("param") && lines[1].ends_with("weight"), "{table}");
         assert!(lines[2].contains("#0 #1") && lines[2].contains("dW += dyᵀ·x"), "{table}");
-        let dot = tape.dot(&model);
-        assert!(
-            dot.contains("n1 -> n2 [label=\"[2, 3]\"]") && dot.contains("a \\\"hidden\\\" layer"),
-            "{dot}"
-        );
     }
 
     #[test]

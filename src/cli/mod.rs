@@ -6,8 +6,10 @@ mod evaluate;
 mod gradcheck;
 mod model;
 mod prompt;
+mod report;
 mod score;
 mod search;
+mod tape;
 mod train;
 mod translate;
 
@@ -32,6 +34,8 @@ enum Command {
     Attention(attention::Arguments),
     Gradcheck(gradcheck::Arguments),
     Bench(bench::Arguments),
+    Report(report::Arguments),
+    Tape(tape::Arguments),
 }
 
 /// Runs the program; the exit code says whether it did what was asked.
@@ -46,6 +50,8 @@ pub fn main() -> ExitCode {
         Command::Attention(arguments) => attention::run(&arguments),
         Command::Gradcheck(arguments) => gradcheck::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::Tape(arguments) => tape::run(&arguments),
     };
     match result {
         Ok(code) => code,

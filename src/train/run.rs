@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::checkpoint::{Checkpoint, write_aside};
 
-/// A run's folder: `config.toml`, `tokenizer.json`, `metrics.jsonl`, `checkpoints/`.
+/// A run's folder: `config.toml`, `tokenizer.json`, `metrics.jsonl`, `checkpoints/`, and `report.html` at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     folder: PathBuf,

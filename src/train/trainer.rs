@@ -171,6 +171,8 @@ impl Trainer {
         }
         self.save()?;
         let summary = self.conclude()?;
+        let tokenizers = (&self.data.source_tokenizer, &self.data.target_tokenizer);
+        self.reporter.line(&crate::teach::report::attempt(&self.run, &self.model, tokenizers));
         self.reporter.finish();
         Ok(Outcome::Finished(Box::new(summary)))
     }

@@ -1,9 +1,9 @@
-//! Lesson 3: how to know that a gradient is right.
+//! Lesson 4: how to know that a gradient is right.
 //!
 //! Numbers that were not computed by the rule under test are needed: finite differences. What is compared, with which
 //! step and in which number type, decides whether such a check finds anything.
 //!
-//! `cargo run --example 03_gradient_check`
+//! `cargo run --example 04_gradient_check`
 
 use gradus::autograd::ops::softmax::Softmax;
 use gradus::autograd::rng::Stream;

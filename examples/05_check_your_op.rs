@@ -1,6 +1,6 @@
-//! Lesson 6: check an op of your own, in thirty lines, and see a wrong rule caught.
+//! Lesson 5: check an op of your own, in thirty lines, and see a wrong rule caught.
 //!
-//! `cargo run --example 06_check_your_op`
+//! `cargo run --example 05_check_your_op`
 
 use gradus::autograd::{Backward, Float, Op, Tape, Tensor, Var, duality, gradcheck, rng::Stream};
 

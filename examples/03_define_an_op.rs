@@ -1,9 +1,9 @@
-//! Lesson 2: an op of one's own.
+//! Lesson 3: an op of one's own.
 //!
 //! An op is an object with a forward, a rule, and the rule in code. This one is softplus, a smooth ReLU. A finite
 //! difference check says whether the rule is right, and if not, which op is to blame.
 //!
-//! `cargo run --example 02_define_an_op`
+//! `cargo run --example 03_define_an_op`
 
 use gradus::autograd::rng::Stream;
 use gradus::autograd::{Backward, Float, Mismatch, Op, Param, Tape, Tensor, Var, gradcheck};

@@ -1,9 +1,9 @@
-//! Lesson 4: how a gradient flows through attention.
+//! Lesson 6: attention by hand: how a gradient flows through attention.
 //!
 //! One head looks at a sentence of three words. Forwards: scores, weights, context. Backwards: the same three steps
 //! from the end, each with the rule that turns the gradient of its output into those of its inputs.
 //!
-//! `cargo run --example 04_attention_backprop`
+//! `cargo run --example 06_attention_by_hand`
 
 use gradus::autograd::ops::attention::Attention;
 use gradus::autograd::{Mismatch, NodeInfo, Step, Tape, Tensor, gradcheck};

@@ -1,0 +1,103 @@
+//! The program's pages and graphs, and the list of lessons.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::program::{complaint, run, small_project};
+
+fn output(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_training_leaves_a_report_that_needs_nothing_but_itself() {
+    let project = small_project();
+    let folder = project.path();
+    let trained = ["train", "--config", "small.toml", "--out", "run", "--steps", "80", "--json"];
+    let summary: Value = serde_json::from_str(&output(folder, &trained)).unwrap();
+    let path = folder.join("run/report.html");
+    let page = fs::read_to_string(&path).unwrap();
+    for fetches in ["http", "src=", "href=", "@import", "url(", "<script"] {
+        assert!(!page.contains(fetches), "the page fetches nothing and runs nothing: {fetches}");
+    }
+    let bleu = format!("<dt>validation BLEU</dt><dd>{:.1}</dd>", summary["valid_bleu"].as_f64().unwrap());
+    assert!(page.contains(&bleu), "no {bleu}");
+    for title in ["Loss", "Validation BLEU", "Learning rate", "Gradient norm", "Speed"] {
+        assert!(page.contains(&format!("<strong>{title}</strong>")), "no chart of {title}");
+    }
+    assert!(!page.contains("nothing recorded"));
+    // Three samples, each with the mean of two heads and both heads; 80 steps have two validations, at 70 and at the end.
+    assert_eq!(page.matches("mean of 2 heads").count(), 3);
+    assert!(page.contains("step 70<") && page.contains("step 80<"));
+
+    fs::remove_file(&path).unwrap();
+    assert_eq!(output(folder, &["report", "run"]).trim(), "run/report.html");
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        page,
+        "written again from the run's files, it is the same page"
+    );
+
+    let metrics = folder.join("run/metrics.jsonl");
+    let text = fs::read_to_string(&metrics).unwrap();
+    fs::write(&metrics, format!("{{\n{text}")).unwrap();
+    assert!(complaint(folder, &["report", "run"]).contains("run/metrics.jsonl:1: "));
+    assert!(complaint(folder, &["report", "a.txt"]).contains("a.txt: no such folder"));
+
+    let tape = ["tape", "--model", "run", "--source", "one two", "--target", "two one", "--json"];
+    let tape: Value = serde_json::from_str(&output(folder, &tape)).unwrap();
+    assert_eq!(tape["nodes"].as_array().unwrap().last().unwrap()["label"], "loss");
+    let unknown = complaint(folder, &["tape", "--model", "run", "--source", "漢字"]);
+    assert!(unknown.contains("--source: the model's vocabulary has nothing of \"漢字\""), "{unknown}");
+}
+
+#[test]
+fn a_tape_is_printed_in_four_forms() {
+    let folder = tempfile::tempdir().unwrap();
+    let print = |form: &[&str]| output(folder.path(), &[&["tape"], form].concat());
+    let tape: Value = serde_json::from_str(&print(&["--json"])).unwrap();
+    let nodes = tape["nodes"].as_array().unwrap();
+    let mut edges = 0;
+    for (i, node) in nodes.iter().enumerate() {
+        assert_eq!(node["id"], i);
+        let inputs = node["inputs"].as_array().unwrap();
+        assert!(inputs.iter().all(|input| input.as_u64().unwrap() < i as u64), "inputs stand before");
+        assert_eq!(node["rule"].is_null(), inputs.is_empty(), "what has inputs has a rule: {node}");
+        edges += inputs.len();
+    }
+    assert!(nodes.len() > 50);
+    assert_eq!(print(&[]).lines().count(), nodes.len());
+    let dot = print(&["--dot"]);
+    assert_eq!((dot.matches(" [label=").count(), dot.matches(" -> ").count()), (nodes.len(), edges));
+    let chart = print(&["--mermaid"]);
+    let arrows = chart.matches(" --> ").count() + chart.matches(" -.-> ").count();
+    assert_eq!((chart.matches("[\"").count(), arrows), (nodes.len(), edges));
+    assert!(complaint(folder.path(), &["tape", "--target", " "]).contains("--target: no words"));
+}
+
+#[test]
+fn the_readme_lists_every_lesson_in_order() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut examples: Vec<String> = fs::read_dir(root.join("examples"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    examples.sort();
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let listed = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("--example ")?.1.split_once('`'));
+    assert_eq!(listed.map(|(name, _)| name.to_owned()).collect::<Vec<_>>(), examples);
+    for (number, lesson) in (1..).zip(examples.iter().filter(|name| *name != "errata")) {
+        assert!(lesson.starts_with(&format!("{number:02}_")), "{lesson} is lesson {number}");
+        let text = fs::read_to_string(root.join("examples").join(format!("{lesson}.rs"))).unwrap();
+        assert!(text.starts_with(&format!("//! Lesson {number}: ")), "{lesson} says which lesson it is");
+        assert!(text.contains("assert"), "{lesson} asserts what it claims");
+    }
+}

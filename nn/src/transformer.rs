@@ -85,13 +85,17 @@ impl<T: Float> Transformer<T> {
         model
     }
 
-    /// The same model in another number type: an `f32` model in training becomes one whose gradients can be audited.
+    /// The same model in another number type: an `f32` model in training becomes one whose gradients can be audited. What
+    /// is frozen stays so.
     pub fn cast<U: Float>(&self) -> Transformer<U> {
         let mut cast = Transformer::new(&self.config, &mut Init::seeded(0));
         let mut values = self.parameters().into_iter();
         cast.for_each_mut(|_, param| {
             if let Some((_, own)) = values.next() {
                 *param.value_mut() = own.value().cast();
+                if own.is_frozen() {
+                    param.freeze();
+                }
             }
         });
         cast

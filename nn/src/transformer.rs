@@ -149,6 +149,20 @@ impl<T: Float> Transformer<T> {
         target_out: &Ids,
         objective: &Objective,
     ) -> Var<'t, T> {
+        let hidden = self.hidden_packed(tape, source, target_in); // [M, D]
+        let &Objective { smoothing, ignore, weight } = objective;
+        let output = tape.param(self.output_weight());
+        hidden.linear_cross_entropy_weighted(output, &target_in.pack(target_out), smoothing, ignore, weight)
+    }
+
+    /// What [`decode`](Self::decode) gives for the words of all targets in rows, `[M, D]`, without any work on padding.
+    #[track_caller]
+    pub(crate) fn hidden_packed<'t>(
+        &self,
+        tape: &'t Tape<T>,
+        source: &Sentences,
+        target_in: &Sentences,
+    ) -> Var<'t, T> {
         let (source_lengths, target_lengths) = (&source.lengths, &target_in.lengths);
         let table = self.source_embedding.as_ref().unwrap_or(&self.target_embedding);
         let x = self.embed_packed(tape, table, &self.source_positions, source); // [N, D]
@@ -158,11 +172,7 @@ impl<T: Float> Transformer<T> {
         let x = self.embed_packed(tape, &self.target_embedding, &self.target_positions, target_in); // [M, D]
         let mask = Mask::packed(target_lengths.clone(), target_lengths.clone()).and_past();
         let memory_mask = Mask::packed(target_lengths.clone(), source_lengths.clone());
-        let hidden = self.decoder.forward(x, memory, &mask, &memory_mask); // [M, D]
-
-        let &Objective { smoothing, ignore, weight } = objective;
-        let output = tape.param(self.output_weight());
-        hidden.linear_cross_entropy_weighted(output, &target_in.pack(target_out), smoothing, ignore, weight)
+        self.decoder.forward(x, memory, &mask, &memory_mask)
     }
 
     /// Reads the sources and gives an empty decoder cache for them.

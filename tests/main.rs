@@ -16,4 +16,5 @@ mod no_leaks;
 mod not_finite;
 mod parameters;
 mod program;
+mod training_options;
 mod training_steps;

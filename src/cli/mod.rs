@@ -1,5 +1,6 @@
 //! The command line.
 
+mod average;
 mod bench;
 mod evaluate;
 mod gradcheck;
@@ -25,6 +26,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(Box<train::Arguments>),
+    Average(average::Arguments),
     Translate(translate::Arguments),
     Evaluate(evaluate::Arguments),
     Gradcheck(gradcheck::Arguments),
@@ -37,6 +39,7 @@ pub fn main() -> ExitCode {
     sigpipe::reset();
     let result = match Cli::parse().command {
         Command::Train(arguments) => train::run(&arguments),
+        Command::Average(arguments) => average::run(&arguments),
         Command::Translate(arguments) => translate::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Gradcheck(arguments) => gradcheck::run(&arguments),

@@ -6,6 +6,7 @@
 //! * [`nn`]: layers, up to the full Transformer;
 //! * [`optim`]: Adam, SGD, schedules;
 //! * [`data`], [`train`], [`decode`], [`metrics`], [`checkpoint`], [`config`]: from parallel text to translations;
+//! * [`interchange`]: models as others read them;
 //! * [`mod@bench`]: how fast that is, on fixed workloads;
 //! * [`cli`]: the `gradus` program.
 
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod decode;
+pub mod interchange;
 pub mod metrics;
 pub mod train;
 

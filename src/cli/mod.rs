@@ -3,7 +3,9 @@
 mod average;
 mod bench;
 mod evaluate;
+mod export;
 mod gradcheck;
+mod import;
 mod model;
 mod train;
 mod translate;
@@ -29,6 +31,8 @@ enum Command {
     Average(average::Arguments),
     Translate(translate::Arguments),
     Evaluate(evaluate::Arguments),
+    Export(export::Arguments),
+    Import(import::Arguments),
     Gradcheck(gradcheck::Arguments),
     Bench(bench::Arguments),
 }
@@ -42,6 +46,8 @@ pub fn main() -> ExitCode {
         Command::Average(arguments) => average::run(&arguments),
         Command::Translate(arguments) => translate::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Gradcheck(arguments) => gradcheck::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };

@@ -2,6 +2,7 @@
 
 mod begin;
 mod checkpoints;
+mod interchange;
 mod limits;
 mod moved;
 

@@ -64,7 +64,7 @@ fn what_is_reset_begins_anew() {
     let settings = fs::read_to_string(folder.join("small.toml")).unwrap();
     fs::write(folder.join("small.toml"), settings.replace("ffn = 32", "ffn = 24")).unwrap();
     let shape = complaint(folder, &[&from[..], &["--config", "small.toml", "--out", "x"]].concat());
-    assert!(shape.contains("[32] in the checkpoint and [24] in the model"), "{shape}");
+    assert!(shape.contains("[32, 16] in the checkpoint and [24, 16] in the model"), "{shape}");
 }
 
 #[test]

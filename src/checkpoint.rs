@@ -3,7 +3,7 @@
 //! A file begins with a magic word, a version, the length and the checksum of what follows; it is written aside and
 //! renamed, so that a crash leaves the one before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -13,8 +13,10 @@ use autograd::{Parameters, Shape, Tensor};
 use optim::{Adam, Moments};
 use serde::{Deserialize, Serialize};
 
+use crate::train::Spikes;
+
 const MAGIC: [u8; 8] = *b"GRADUS\r\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 8 + 4 + 8 + 4;
 
 /// The most a checkpoint may claim to hold: what a corrupted length cannot make us ask of memory.
@@ -29,15 +31,21 @@ pub struct Checkpoint {
     pub source_tokenizer: String,
     /// The target side's, where it is another one.
     pub target_tokenizer: Option<String>,
-    /// The weights by path.
-    pub weights: BTreeMap<String, Array>,
+    /// The weights to translate with, by path: their moving average where training keeps one.
+    pub weights: Weights,
     /// What training needs beyond the weights; `None` in a file that is only for translating.
     pub training: Option<Training>,
 }
 
+/// Weights by path.
+pub type Weights = BTreeMap<String, Array>;
+
 /// What training needs beyond the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Training {
+    /// The weights that the next step starts from and the number of steps averaged, where [`Checkpoint::weights`] are a
+    /// moving average of them.
+    pub averaged: Option<(Weights, u64)>,
     /// Adam's step count.
     pub adam_steps: u64,
     /// Adam's mean and mean square, by path.
@@ -47,7 +55,9 @@ pub struct Training {
     /// The lines of `metrics.jsonl` so far.
     pub metrics: Vec<String>,
     /// Weights after the last validations, to be averaged at the end.
-    pub recent: Vec<BTreeMap<String, Array>>,
+    pub recent: Vec<Weights>,
+    /// The last losses and gradient norms.
+    pub spikes: Spikes,
     /// A checksum of the training text, which must be the same to go on.
     pub data_checksum: u32,
 }
@@ -71,8 +81,10 @@ pub struct Progress {
     pub pending_loss: f64,
     /// The target tokens they were summed over.
     pub pending_tokens: u64,
-    /// The best validation score so far, BLEU.
+    /// The best validation score so far, in the metric of the configuration.
     pub best: Option<f64>,
+    /// Validations since then.
+    pub since_best: u64,
     /// The step of the last validation.
     pub validated_at: Option<u64>,
 }
@@ -99,23 +111,27 @@ impl From<&Array> for Tensor<f32> {
 }
 
 /// The weights of a model by path.
-pub fn weights_of(model: &impl Parameters<f32>) -> BTreeMap<String, Array> {
+pub fn weights_of(model: &impl Parameters<f32>) -> Weights {
     model.parameters().into_iter().map(|(path, param)| (path, Array::from(param.value()))).collect()
 }
 
 /// Puts stored weights into a model.
 ///
 /// # Errors
-/// Where a path is missing, not known to the model, or of another shape.
-pub fn load_weights(model: &mut impl Parameters<f32>, weights: &BTreeMap<String, Array>) -> Result<()> {
-    let mut expected = Vec::new();
-    for (path, param) in model.parameters() {
-        let Some(array) = weights.get(&path) else { bail!("the checkpoint has no weights for {path}") };
-        check_shape(&path, param.value().shape(), array)?;
-        expected.push(path);
+/// Where paths are missing, not known to the model, or of another shape.
+pub fn load_weights(model: &mut impl Parameters<f32>, weights: &Weights) -> Result<()> {
+    let parameters = model.parameters();
+    let known: BTreeSet<&str> = parameters.iter().map(|(path, _)| path.as_str()).collect();
+    let missing: Vec<&str> = known.iter().copied().filter(|&path| !weights.contains_key(path)).collect();
+    if !missing.is_empty() {
+        bail!("the checkpoint has no weights for {}", some_of(&missing));
     }
-    if let Some(path) = weights.keys().find(|path| !expected.contains(path)) {
-        bail!("the checkpoint has weights for {path}, which this model does not have");
+    let extra: Vec<&str> = weights.keys().map(String::as_str).filter(|path| !known.contains(path)).collect();
+    if !extra.is_empty() {
+        bail!("the checkpoint has weights for {}, which this model does not have", some_of(&extra));
+    }
+    for (path, param) in &parameters {
+        check_shape(path, param.value().shape(), &weights[path])?;
     }
     model.for_each_mut(|path, param| {
         if let Some(array) = weights.get(path) {
@@ -123,6 +139,16 @@ pub fn load_weights(model: &mut impl Parameters<f32>, weights: &BTreeMap<String,
         }
     });
     Ok(())
+}
+
+/// The first of several paths, and how many there are besides.
+fn some_of(paths: &[&str]) -> String {
+    const SHOWN: usize = 3;
+    let shown = paths[..paths.len().min(SHOWN)].join(", ");
+    match paths.len().saturating_sub(SHOWN) {
+        0 => shown,
+        others => format!("{shown} and {others} others"),
+    }
 }
 
 /// Adam's moments as they are stored.
@@ -157,12 +183,18 @@ fn check_shape(path: &str, shape: Shape, array: &Array) -> Result<()> {
 }
 
 impl Checkpoint {
+    /// The weights that training goes on from: not their average, where there is one.
+    pub fn training_weights(&self) -> &Weights {
+        let averaged = self.training.as_ref().and_then(|training| training.averaged.as_ref());
+        averaged.map_or(&self.weights, |(weights, _)| weights)
+    }
+
     /// Writes this to `path`: first beside it, then renamed.
     ///
     /// # Errors
     /// Where the file cannot be written, or a weight is not finite; the one that was there before stays.
     pub fn save(&self, path: &Path) -> Result<()> {
-        for (name, array) in &self.weights {
+        for (name, array) in self.weights.iter().chain(self.training_weights()) {
             if let Some(weight) = array.data.iter().find(|weight| !weight.is_finite()) {
                 bail!("{}: not saved: {name} holds {weight}", path.display());
             }
@@ -308,5 +340,20 @@ mod tests {
         let weights = BTreeMap::from([(String::new(), Array { shape: vec![2], data: vec![0.0; 2] })]);
         let error = load_weights(&mut param, &weights).unwrap_err().to_string();
         assert!(error.contains("[2] in the checkpoint and [3] in the model"), "{error}");
+    }
+
+    #[test]
+    fn weights_that_are_missing_or_too_many_are_named() {
+        let mut param = autograd::Param::new(Tensor::<f32>::zeros([1]));
+        let one = || Array { shape: vec![1], data: vec![0.0] };
+        let error = load_weights(&mut param, &BTreeMap::new()).unwrap_err().to_string();
+        assert_eq!(error, "the checkpoint has no weights for ");
+        let names = ["", "a", "b", "c", "d", "e"];
+        let weights = names.into_iter().map(|name| (name.to_owned(), one())).collect();
+        let error = load_weights(&mut param, &weights).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the checkpoint has weights for a, b, c and 2 others, which this model does not have"
+        );
     }
 }

@@ -7,6 +7,7 @@
 //! * [`optim`]: Adam, SGD, schedules;
 //! * [`data`], [`train`], [`decode`], [`metrics`], [`checkpoint`], [`config`]: from parallel text to translations;
 //! * [`teach`]: pages and maps that show what a model does;
+//! * [`interchange`]: models as others read them;
 //! * [`mod@bench`]: how fast that is, on fixed workloads;
 //! * [`cli`]: the `gradus` program.
 
@@ -18,6 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod decode;
+pub mod interchange;
 pub mod metrics;
 pub mod teach;
 pub mod train;

@@ -17,5 +17,6 @@ mod not_finite;
 mod parameters;
 mod program;
 mod teaching;
+mod training_options;
 mod training_steps;
 mod translating;

@@ -217,7 +217,7 @@ fn damaged_checkpoints_are_told_apart() {
     assert!(translate(&flipped).contains("x.gradus: corrupted"));
     let mut newer = good.clone();
     newer[8] += 1;
-    assert!(translate(&newer).contains("written in format 2"));
+    assert!(translate(&newer).contains("written in format 3"));
     assert!(translate(b"not this at all").contains("not a Gradus checkpoint"));
     let mut checkpoint = Checkpoint::load(&model).unwrap();
     let path = "encoder.layers.0.self_attn.q_proj.weight";

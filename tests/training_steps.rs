@@ -32,7 +32,7 @@ fn model<T: Float>(dropout: f64) -> Transformer<T> {
 }
 
 fn options(shards: usize, threads: usize) -> StepOptions {
-    StepOptions { shards, threads, smoothing: 0.1, clip: 0.0, profile: false }
+    StepOptions { shards, threads, smoothing: 0.1, r_drop: 0.0, clip: 0.0, profile: false }
 }
 
 fn all<T: Float>(model: &Transformer<T>, gradients: &Gradients<T>) -> Vec<Tensor<T>> {

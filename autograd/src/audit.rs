@@ -25,6 +25,8 @@ pub use failure::{AuditFailure, PathEnd};
 pub struct AuditReport {
     /// The number of parameters, all of which the sweep has reached.
     pub parameters: usize,
+    /// Those beside them that are frozen and get no gradient.
+    pub frozen: usize,
     /// Those whose gradient is zero to rounding, with the reason that makes it so.
     pub zero: Vec<(String, &'static str)>,
     /// The distance of the gradients from differences of the loss, relative to the change of the loss to be expected.
@@ -34,6 +36,9 @@ pub struct AuditReport {
 impl fmt::Display for AuditReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "audit: {} parameters reached", self.parameters)?;
+        if self.frozen > 0 {
+            write!(f, ", {} frozen", self.frozen)?;
+        }
         if !self.zero.is_empty() {
             let mut reasons: Vec<&str> = self.zero.iter().map(|(_, reason)| *reason).collect();
             reasons.sort_unstable();
@@ -52,7 +57,8 @@ const ZERO: f64 = 1e-12;
 const SEED: u64 = 0xa0d1;
 
 /// Checks that the scalar `loss` reaches every parameter of `model`, and that all gradients are finite, not zero, and
-/// agree with differences of the loss. The model is as it was when this returns.
+/// agree with differences of the loss. The model is as it was when this returns. Parameters that are
+/// [frozen](Param::freeze) are held still and not looked at.
 ///
 /// A gradient may be zero to rounding where `zero_by_mathematics` gives the reason for that path. A table is one
 /// parameter: rows that the loss does not use are zeros within a gradient that is not. A reason never excuses a
@@ -100,18 +106,19 @@ pub fn audit<M: Parameters<f64>>(
     let zero = swept.zeros(&*model, &gradients, zero_by_mathematics)?;
 
     // In the order of execution: of several wrong gradients, the one nearest to the wrong rule is that of the last.
-    let nodes: Vec<_> = model.parameters().into_iter().map(|(_, param)| tape.node_of(param)).collect();
+    let nodes: Vec<_> = trained(model).into_iter().map(|(_, param)| tape.node_of(param)).collect();
     let mut order: Vec<usize> = (0..nodes.len()).collect();
     order.sort_by_key(|&k| nodes[k]);
     let parameters = gradients.len();
+    let frozen = model.parameters().len() - parameters;
     let differences = Differences::new(model, gradients, value, |model| {
         let tape = Tape::train(SEED);
         loss(&tape, model).value().item()
     });
     match differences.compare(&order) {
-        Ok(worst_difference) => Ok(AuditReport { parameters, zero, worst_difference }),
+        Ok(worst_difference) => Ok(AuditReport { parameters, frozen, zero, worst_difference }),
         Err((k, Difference { analytic, numeric, error, .. })) => {
-            let (path, _) = model.parameters().swap_remove(k);
+            let (path, _) = trained(model).swap_remove(k);
             // Differences of one op need not be fine to tell a wrong rule from a right one.
             let check = GradCheck { tolerance: 1e-4, entries: 0, directions: 2, ..GradCheck::default() };
             let reader = nodes[k].and_then(|node| path::first_reader(&tape, &*model, node)).map(Box::new);
@@ -119,6 +126,13 @@ pub fn audit<M: Parameters<f64>>(
             Err(AuditFailure::Mismatch { path, analytic, numeric, error, culprit, reader })
         }
     }
+}
+
+/// The parameters that are not frozen.
+fn trained(model: &dyn Parameters<f64>) -> Vec<(String, &Param<f64>)> {
+    let mut parameters = model.parameters();
+    parameters.retain(|(_, param)| !param.is_frozen());
+    parameters
 }
 
 /// One sweep over a tape.
@@ -154,10 +168,10 @@ impl<'t> Swept<'t> {
         broken.map(|(path, _)| format!("the gradient of {path}"))
     }
 
-    /// The gradients of all parameters in the model's order.
+    /// The gradients of all parameters that are not frozen, in the model's order.
     fn all_reached(&self, model: &dyn Parameters<f64>) -> Result<Vec<Tensor<f64>>, AuditFailure> {
         let (mut gradients, mut missing) = (Vec::new(), Vec::new());
-        for (path, param) in model.parameters() {
+        for (path, param) in trained(model) {
             match self.gradients.get(param) {
                 Some(gradient) => gradients.push(gradient.clone()),
                 None => missing.push((path, param)),
@@ -179,7 +193,7 @@ impl<'t> Swept<'t> {
         let largest_of_all = gradients.iter().map(largest).fold(0.0, f64::max);
         let limit = ZERO * largest_of_all;
         let mut zero = Vec::new();
-        for ((path, param), gradient) in model.parameters().into_iter().zip(gradients) {
+        for ((path, param), gradient) in trained(model).into_iter().zip(gradients) {
             let size = largest(gradient);
             if size > limit {
                 continue;

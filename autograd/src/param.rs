@@ -17,13 +17,19 @@ pub struct Param<T: Float = f32> {
     value: Tensor<T>,
     /// Made of the value when it is first wanted; gone when the value changes.
     panels: OnceLock<Panels<T>>,
+    frozen: bool,
 }
 
 impl<T: Float> Param<T> {
     /// A new parameter with this first value.
     pub fn new(value: Tensor<T>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { id: ParamId(NEXT.fetch_add(1, Ordering::Relaxed)), value, panels: OnceLock::new() }
+        Self {
+            id: ParamId(NEXT.fetch_add(1, Ordering::Relaxed)),
+            value,
+            panels: OnceLock::new(),
+            frozen: false,
+        }
     }
 
     /// What tells it from other parameters.
@@ -42,6 +48,17 @@ impl<T: Float> Param<T> {
         &mut self.value
     }
 
+    /// From now on it stays as it is: tapes take it for data, so that no gradient is computed for it and no optimiser moves
+    /// it. Copies are frozen too.
+    pub fn freeze(&mut self) {
+        self.frozen = true;
+    }
+
+    /// Whether it was frozen.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
     /// Its value, a weight `[O, I]`, in the order in which few rows are multiplied with it: made once, for translating.
     pub(crate) fn panels(&self) -> &Panels<T> {
         self.panels.get_or_init(|| Panels::new(self.value.as_slice(), self.value.shape().last()))
@@ -51,7 +68,7 @@ impl<T: Float> Param<T> {
 /// A copy is a parameter of its own: it starts at the same value and has another identity.
 impl<T: Float> Clone for Param<T> {
     fn clone(&self) -> Self {
-        Self::new(self.value.clone())
+        Self { frozen: self.frozen, ..Self::new(self.value.clone()) }
     }
 }
 

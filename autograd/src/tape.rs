@@ -242,14 +242,14 @@ impl<T: Float> Tape<T> {
     }
 
     /// A trainable parameter. Its value is shared, not copied; asked for again, the same node comes back, so that the
-    /// contributions of tied weights add.
+    /// contributions of tied weights add. No gradient flows into one that is [frozen](Param::freeze).
     #[track_caller]
     pub fn param(&self, param: &Param<T>) -> Var<'_, T> {
         let known = self.arena.borrow().params.get(&param.id()).copied();
         if let Some(id) = known.filter(|_| self.slip() != Some(Slip::Untie)) {
             return Var { tape: self, id };
         }
-        let var = self.leaf("param", param.value().clone(), self.records());
+        let var = self.leaf("param", param.value().clone(), self.records() && !param.is_frozen());
         self.arena.borrow_mut().params.insert(param.id(), var.id);
         var
     }

@@ -99,6 +99,9 @@ pub fn models() -> Vec<Case> {
                 }
             }
         }
+        let name = format!("transformer, {norm:?}-norm, r-drop").to_lowercase();
+        let model = RDropAtWork { config: TransformerConfig { norm, ..tiny() } };
+        cases.push(Case::new(name, model).along_directions());
     }
     cases
 }
@@ -299,6 +302,19 @@ at_work! {
         } else {
             model.forward(tape, &source, &target_in)
         }
+    },
+}
+
+at_work! {
+    RDropAtWork { config: TransformerConfig } = Transformer<T>,
+    |this, init| Transformer::new(&this.config, init),
+    [],
+    |tape, model, _x| {
+        let source = Sentences::new(&[vec![7, 3, 10], vec![4, 9], vec![]], 0);
+        let target_in = Sentences::new(&[vec![1, 5, 8], vec![1, 3], vec![1, 10]], 0);
+        let target_out = Ids::new([3, 3], [5, 8, 2, 3, 2, 0, 10, 2, 0]);
+        let objective = Objective { smoothing: 0.1, ignore: Some(0), weight: 1.0 };
+        model.r_drop_loss(tape, &source, &target_in, &target_out, &objective, 5.0)
     },
 }
 

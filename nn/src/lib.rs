@@ -31,6 +31,7 @@ mod layer_norm;
 mod linear;
 mod mask;
 mod positional;
+mod r_drop;
 mod residual;
 mod sentences;
 mod transformer;

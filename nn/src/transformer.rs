@@ -85,13 +85,17 @@ impl<T: Float> Transformer<T> {
         model
     }
 
-    /// The same model in another number type: an `f32` model in training becomes one whose gradients can be audited.
+    /// The same model in another number type: an `f32` model in training becomes one whose gradients can be audited. What
+    /// is frozen stays so.
     pub fn cast<U: Float>(&self) -> Transformer<U> {
         let mut cast = Transformer::new(&self.config, &mut Init::seeded(0));
         let mut values = self.parameters().into_iter();
         cast.for_each_mut(|_, param| {
             if let Some((_, own)) = values.next() {
                 *param.value_mut() = own.value().cast();
+                if own.is_frozen() {
+                    param.freeze();
+                }
             }
         });
         cast
@@ -145,6 +149,20 @@ impl<T: Float> Transformer<T> {
         target_out: &Ids,
         objective: &Objective,
     ) -> Var<'t, T> {
+        let hidden = self.hidden_packed(tape, source, target_in); // [M, D]
+        let &Objective { smoothing, ignore, weight } = objective;
+        let output = tape.param(self.output_weight());
+        hidden.linear_cross_entropy_weighted(output, &target_in.pack(target_out), smoothing, ignore, weight)
+    }
+
+    /// What [`decode`](Self::decode) gives for the words of all targets in rows, `[M, D]`, without any work on padding.
+    #[track_caller]
+    pub(crate) fn hidden_packed<'t>(
+        &self,
+        tape: &'t Tape<T>,
+        source: &Sentences,
+        target_in: &Sentences,
+    ) -> Var<'t, T> {
         let (source_lengths, target_lengths) = (&source.lengths, &target_in.lengths);
         let table = self.source_embedding.as_ref().unwrap_or(&self.target_embedding);
         let x = self.embed_packed(tape, table, &self.source_positions, source); // [N, D]
@@ -154,11 +172,7 @@ impl<T: Float> Transformer<T> {
         let x = self.embed_packed(tape, &self.target_embedding, &self.target_positions, target_in); // [M, D]
         let mask = Mask::packed(target_lengths.clone(), target_lengths.clone()).and_past();
         let memory_mask = Mask::packed(target_lengths.clone(), source_lengths.clone());
-        let hidden = self.decoder.forward(x, memory, &mask, &memory_mask); // [M, D]
-
-        let &Objective { smoothing, ignore, weight } = objective;
-        let output = tape.param(self.output_weight());
-        hidden.linear_cross_entropy_weighted(output, &target_in.pack(target_out), smoothing, ignore, weight)
+        self.decoder.forward(x, memory, &mask, &memory_mask)
     }
 
     /// Reads the sources and gives an empty decoder cache for them.

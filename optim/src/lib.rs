@@ -4,9 +4,11 @@
 //! so that checkpoints can hold it and a resumed training goes on exactly.
 
 mod adam;
+mod ema;
 mod schedule;
 mod sgd;
 
 pub use adam::{Adam, Decay, Moments};
+pub use ema::Ema;
 pub use schedule::Schedule;
 pub use sgd::Sgd;

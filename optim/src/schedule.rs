@@ -42,9 +42,26 @@ pub enum Schedule {
         peak: f64,
         /// Steps over which it is reached; 0 for none.
         warmup: u64,
-        /// The step at which the floor is reached.
+        /// The step at which the floor is reached; 0 in settings for the end of training, see
+        /// [`total_mut`](Self::total_mut).
+        #[serde(default)]
         total: u64,
         /// The lowest rate, from then on.
+        #[serde(default)]
+        floor: f64,
+    },
+    /// Rises linearly to `peak` over `warmup` steps, then falls linearly to `floor` at step `total`.
+    Linear {
+        /// The highest rate.
+        peak: f64,
+        /// Steps over which it is reached; 0 for none.
+        warmup: u64,
+        /// The step at which the floor is reached; 0 in settings for the end of training, see
+        /// [`total_mut`](Self::total_mut).
+        #[serde(default)]
+        total: u64,
+        /// The lowest rate, from then on.
+        #[serde(default)]
         floor: f64,
     },
 }
@@ -67,12 +84,52 @@ impl Schedule {
                 if step <= warmup {
                     return peak * t / warmup as f64;
                 }
-                let span = total.saturating_sub(warmup).max(1) as f64;
-                let done = ((t - warmup as f64) / span).min(1.0);
+                let done = fallen(step, warmup, total);
                 floor + (peak - floor) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+            }
+            Self::Linear { peak, warmup, total, floor } => {
+                if step <= warmup {
+                    return peak * t / warmup as f64;
+                }
+                floor + (peak - floor) * (1.0 - fallen(step, warmup, total))
             }
         }
     }
+
+    /// The step at which the rate has fallen to its floor, to be set by whoever knows when training ends; `None` for
+    /// schedules that need no end.
+    pub fn total_mut(&mut self) -> Option<&mut u64> {
+        match self {
+            Self::Cosine { total, .. } | Self::Linear { total, .. } => Some(total),
+            Self::Constant { .. } | Self::Noam { .. } | Self::InverseSqrt { .. } => None,
+        }
+    }
+
+    /// Checks that rates are numbers that a training can use.
+    ///
+    /// # Errors
+    /// One line naming the setting that is wrong.
+    pub fn validate(&self) -> Result<(), String> {
+        let (name, highest, lowest) = match *self {
+            Self::Constant { rate } => ("rate", rate, 0.0),
+            Self::Noam { factor, .. } => ("factor", factor, 0.0),
+            Self::InverseSqrt { peak, .. } => ("peak", peak, 0.0),
+            Self::Cosine { peak, floor, .. } | Self::Linear { peak, floor, .. } => ("peak", peak, floor),
+        };
+        if !(highest.is_finite() && highest > 0.0) {
+            return Err(format!("{name} = {highest} is not a positive number"));
+        }
+        if !(0.0..=highest).contains(&lowest) {
+            return Err(format!("floor = {lowest} is not between 0 and {name} = {highest}"));
+        }
+        Ok(())
+    }
+}
+
+/// How much of the way from `warmup` to `total` is done at `step`, which is beyond the warm-up.
+fn fallen(step: u64, warmup: u64, total: u64) -> f64 {
+    let span = total.saturating_sub(warmup).max(1) as f64;
+    ((step - warmup) as f64 / span).min(1.0)
 }
 
 #[cfg(test)]
@@ -85,6 +142,25 @@ mod tests {
         // Step 4000 of the paper's base model: 512^−½ · 4000^−½.
         assert!((schedule.rate(4000) - 6.987_712_429_686_843e-4).abs() < 1e-15);
         assert!(schedule.rate(3999) < schedule.rate(4000) && schedule.rate(4001) < schedule.rate(4000));
+    }
+
+    #[test]
+    fn linear_goes_from_peak_to_floor_and_stays() {
+        let schedule = Schedule::Linear { peak: 1.0, warmup: 10, total: 110, floor: 0.1 };
+        assert_eq!((schedule.rate(5), schedule.rate(10)), (0.5, 1.0));
+        assert!((schedule.rate(60) - 0.55).abs() < 1e-12 && (schedule.rate(85) - 0.325).abs() < 1e-12);
+        assert!((schedule.rate(110) - 0.1).abs() < 1e-12 && (schedule.rate(500) - 0.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn rates_that_no_training_can_use_are_named() {
+        let wrong = |schedule: Schedule| schedule.validate().unwrap_err();
+        assert_eq!(wrong(Schedule::Constant { rate: f64::NAN }), "rate = NaN is not a positive number");
+        assert_eq!(
+            wrong(Schedule::Linear { peak: 0.1, warmup: 1, total: 9, floor: 0.2 }),
+            "floor = 0.2 is not between 0 and peak = 0.1"
+        );
+        assert!(Schedule::InverseSqrt { peak: 1e39, warmup: 0 }.validate().is_ok());
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! The command line.
 
 mod attention;
+mod average;
 mod bench;
 mod evaluate;
+mod export;
 mod gradcheck;
+mod import;
 mod model;
 mod prompt;
 mod report;
@@ -28,10 +31,13 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(Box<train::Arguments>),
+    Average(average::Arguments),
     Translate(translate::Arguments),
     Evaluate(evaluate::Arguments),
     Score(score::Arguments),
     Attention(attention::Arguments),
+    Export(export::Arguments),
+    Import(import::Arguments),
     Gradcheck(gradcheck::Arguments),
     Bench(bench::Arguments),
     Report(report::Arguments),
@@ -44,10 +50,13 @@ pub fn main() -> ExitCode {
     sigpipe::reset();
     let result = match Cli::parse().command {
         Command::Train(arguments) => train::run(&arguments),
+        Command::Average(arguments) => average::run(&arguments),
         Command::Translate(arguments) => translate::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Attention(arguments) => attention::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Gradcheck(arguments) => gradcheck::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),

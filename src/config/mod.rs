@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use data::{DataConfig, TokenizerSettings};
 pub use model::ModelConfig;
-pub use train::TrainConfig;
+pub use train::{Metric, TrainConfig};
 
 /// All settings. Unknown keys are errors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -96,9 +96,28 @@ impl Config {
     pub fn fill_defaults(&mut self) {
         self.tokenizer.vocab_size.get_or_insert(8000);
         let train = &mut self.train;
-        if train.steps.is_none() && train.epochs.is_none() && train.minutes.is_none() {
+        let ends = train.steps.is_some() || train.epochs.is_some() || train.minutes.is_some();
+        if !ends && train.patience.is_none() {
             train.epochs = Some(30);
         }
+    }
+
+    /// Fills in the end of a schedule that falls to a floor and names none: the end of training, if an epoch has this many
+    /// steps.
+    ///
+    /// # Errors
+    /// Where nothing says in advance when training ends.
+    pub fn fill_schedule(&mut self, steps_per_epoch: u64) -> Result<()> {
+        let train = &mut self.train;
+        let Some(total) = train.schedule.total_mut().filter(|total| **total == 0) else { return Ok(()) };
+        let epochs = train.epochs.map(|epochs| epochs.saturating_mul(steps_per_epoch));
+        match [train.steps, epochs].into_iter().flatten().min() {
+            Some(end) => *total = end,
+            None => bail!(
+                "train.schedule has no total, the step at which the rate is lowest, and neither steps nor epochs says when training ends"
+            ),
+        }
+        Ok(())
     }
 }
 
@@ -112,6 +131,43 @@ mod tests {
         config.fill_defaults();
         config.model = config.model.resolve(100, 100, true).unwrap().1;
         assert_eq!(Config::from_toml(&config.to_toml().unwrap()).unwrap(), config);
+    }
+
+    #[test]
+    fn a_schedule_ends_with_the_training_unless_it_says_when() {
+        let config = |text: &str| Config::from_toml(&format!("[train]\n{text}")).unwrap();
+        let open = "schedule = { kind = \"linear\", peak = 0.1, warmup = 5 }\n";
+        for (limits, end) in
+            [("steps = 70", 70), ("epochs = 4", 40), ("steps = 70\nepochs = 4\nminutes = 1", 40)]
+        {
+            let mut config = config(&format!("{open}{limits}"));
+            config.fill_schedule(10).unwrap();
+            let expected = Schedule::Linear { peak: 0.1, warmup: 5, total: end, floor: 0.0 };
+            assert_eq!(config.train.schedule, expected, "{limits}");
+            config.train.steps = Some(500);
+            config.fill_schedule(10).unwrap();
+            assert_eq!(config.train.schedule, expected, "what is filled in stays");
+        }
+        let error = config(&format!("{open}minutes = 3")).fill_schedule(10).unwrap_err().to_string();
+        assert!(error.contains("neither steps nor epochs says when training ends"), "{error}");
+    }
+
+    #[test]
+    fn settings_without_sense_are_named() {
+        for (text, expected) in [
+            ("ema = 1.0", "train.ema = 1 is not in [0, 1)"),
+            ("patience = 0", "train.patience must not be 0"),
+            ("validate_beam = 0", "train.validate_beam must not be 0"),
+            (
+                "schedule = { kind = \"constant\", rate = -1.0 }",
+                "train.schedule: rate = -1 is not a positive number",
+            ),
+        ] {
+            let config = Config::from_toml(&format!("[train]\n{text}\n")).unwrap();
+            assert_eq!(config.validate().unwrap_err().to_string(), expected);
+        }
+        let error = Config::from_toml("[train]\nbest = \"ter\"\n").unwrap_err().to_string();
+        assert!(error.contains("`ter`") && error.contains("`chrf`"), "{error}");
     }
 
     #[test]

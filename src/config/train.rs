@@ -1,6 +1,9 @@
 //! Settings of the training.
 
-use anyhow::{Result, bail};
+use std::fmt;
+
+use anyhow::{Result, anyhow, bail};
+use clap::ValueEnum;
 use optim::{Adam, Decay, Schedule};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +24,9 @@ pub struct TrainConfig {
     pub threads: usize,
     /// The share of probability that label smoothing spreads over the vocabulary.
     pub smoothing: f64,
+    /// α of R-Drop (Liang et al., 2021), which reads every sentence with two different dropouts and holds one to the other, in
+    /// twice the time; 0 for none, 5 in the paper's translations.
+    pub r_drop: f64,
     /// The largest norm a gradient may have; 0 for no limit.
     pub clip: f64,
     /// Adam's β₁ and β₂.
@@ -31,7 +37,8 @@ pub struct TrainConfig {
     pub weight_decay: f64,
     /// How weights decay.
     pub decay: Decay,
-    /// The learning rate over time.
+    /// The learning rate over time. The `total` of one that falls to a floor may be left out or 0 where `steps` or
+    /// `epochs` is set: it is then the end of training, an epoch taken to have as many steps as the first.
     pub schedule: Schedule,
     /// Steps after which training ends.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,20 +49,72 @@ pub struct TrainConfig {
     /// Minutes of training after which it ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minutes: Option<f64>,
-    /// Steps between validations; 0 for one at the end of every epoch.
+    /// Validations without a new best score after which training ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u64>,
+    /// What tells which validation is the best: "loss", "bleu" or "chrf".
+    pub best: Metric,
+    /// Steps between validations; 0 for validations at the ends of epochs.
     pub validate_every: u64,
+    /// Epochs between validations, where `validate_every` is 0.
+    pub validate_every_epochs: u64,
     /// Sentences of the validation text that are translated at each validation.
     pub validate_sentences: usize,
+    /// Width of the beam they are translated with; 1 is greedy.
+    pub validate_beam: usize,
     /// Steps between the lines of `metrics.jsonl`.
     pub log_every: u64,
     /// Steps between checkpoints, beside those at validations; 0 for none.
     pub save_every: u64,
+    /// How many of the last checkpoints are kept under their steps' names, beside the last and the best.
+    pub keep: usize,
+    /// The decay of an exponential moving average of the weights, which then stands for the model in validations, in
+    /// translating and at the end; without it there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
+    /// Parameters that are not trained, by patterns for their paths in which `*` stands for anything: `encoder.*`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
     /// Whether the gradients of the whole model are audited before the first step.
     pub audit: bool,
     /// Whether a step whose loss or gradient is not finite is left out, instead of ending the training.
     pub skip_nonfinite: bool,
-    /// The weights of the finished model are the mean of those after this many of its last validations; 1 for none.
+    /// The weights of the finished model are the mean of those after this many of its last validations, where that is
+    /// better than the best single ones; 1 for none.
     pub average: usize,
+}
+
+/// What tells which validation is the best.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Metric {
+    /// The mean loss of a target token of all validation text; the lower the better.
+    Loss,
+    /// BLEU of the sentences that are translated.
+    #[default]
+    Bleu,
+    /// chrF of the sentences that are translated.
+    Chrf,
+}
+
+impl Metric {
+    /// Whether `score` is better than `other`. A score that is no number is not.
+    pub fn is_better(self, score: f64, other: f64) -> bool {
+        match self {
+            Self::Loss => score < other,
+            Self::Bleu | Self::Chrf => score > other,
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Loss => "loss",
+            Self::Bleu => "BLEU",
+            Self::Chrf => "chrF",
+        })
+    }
 }
 
 impl Default for TrainConfig {
@@ -67,6 +126,7 @@ impl Default for TrainConfig {
             shards: 2,
             threads: 0,
             smoothing: 0.1,
+            r_drop: 0.0,
             clip: 1.0,
             betas: (0.9, 0.98),
             epsilon: 1e-9,
@@ -76,10 +136,17 @@ impl Default for TrainConfig {
             steps: None,
             epochs: None,
             minutes: None,
+            patience: None,
+            best: Metric::default(),
             validate_every: 0,
+            validate_every_epochs: 1,
             validate_sentences: 500,
+            validate_beam: 1,
             log_every: 20,
             save_every: 0,
+            keep: 0,
+            ema: None,
+            freeze: Vec::new(),
             audit: true,
             skip_nonfinite: false,
             average: 5,
@@ -108,15 +175,33 @@ impl TrainConfig {
             ("accumulate", self.accumulate),
             ("shards", self.shards),
             ("average", self.average),
+            ("validate_beam", self.validate_beam),
         ];
         if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
             bail!("train.{name} must not be 0");
         }
-        if self.log_every == 0 {
-            bail!("train.log_every must not be 0");
+        let lengths = [
+            ("log_every", Some(self.log_every)),
+            ("validate_every_epochs", Some(self.validate_every_epochs)),
+            ("steps", self.steps),
+            ("epochs", self.epochs),
+            ("patience", self.patience),
+        ];
+        if let Some((name, _)) = lengths.iter().find(|(_, length)| *length == Some(0)) {
+            bail!("train.{name} must not be 0");
+        }
+        if self.validate_sentences == 0 && self.best != Metric::Loss {
+            bail!("train.validate_sentences = 0 leaves nothing to tell the best {} by", self.best);
+        }
+        self.schedule.validate().map_err(|error| anyhow!("train.schedule: {error}"))?;
+        if let Some(ema) = self.ema.filter(|ema| !(0.0..1.0).contains(ema)) {
+            bail!("train.ema = {ema} is not in [0, 1)");
         }
         if !(0.0..1.0).contains(&self.smoothing) {
             bail!("train.smoothing = {} is not in [0, 1)", self.smoothing);
+        }
+        if !(self.r_drop >= 0.0 && self.r_drop.is_finite()) {
+            bail!("train.r_drop = {} is not a number of at least 0", self.r_drop);
         }
         let (beta1, beta2) = self.betas;
         if !(0.0..1.0).contains(&beta1) || !(0.0..1.0).contains(&beta2) {

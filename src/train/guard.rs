@@ -22,7 +22,8 @@ impl Trainer {
         rows.sort_by_key(|&row| Reverse(examples[row].length()));
         let longest = rows.first().map_or(1, |&row| examples[row].length());
         rows.truncate((AUDIT_TOKENS / longest).max(1));
-        match audit(&self.model, examples, &rows, self.config.train.smoothing) {
+        let train = &self.config.train;
+        match audit(&self.model, examples, &rows, (train.smoothing, train.r_drop)) {
             Ok(report) => self.reporter.line(&report.to_string()),
             Err(failure) => bail!("{failure} (--no-audit trains all the same)"),
         }

@@ -11,6 +11,8 @@ use crate::checkpoint::{Checkpoint, write_aside};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     folder: PathBuf,
+    /// Whether there was no such folder before.
+    made: bool,
 }
 
 impl Run {
@@ -19,8 +21,8 @@ impl Run {
     /// # Errors
     /// Where it holds a run already, or cannot be written to.
     pub fn create(folder: &Path) -> Result<Self> {
-        let run = Self { folder: folder.to_owned() };
-        if run.last().exists() {
+        let run = Self { folder: folder.to_owned(), made: !folder.exists() };
+        if run.is_begun() {
             let name = folder.display();
             bail!(
                 "{name}: holds a run already; go on with it (--resume {name}) or choose another folder (--out)"
@@ -54,29 +56,49 @@ impl Run {
     /// # Errors
     /// Where there is none, or it holds no checkpoint.
     pub fn open(folder: &Path) -> Result<Self> {
-        let run = Self { folder: folder.to_owned() };
+        let run = Self { folder: folder.to_owned(), made: false };
         if !folder.is_dir() {
             bail!("{}: no such folder", folder.display());
         }
-        if !run.last().exists() && !run.best().exists() {
+        if !run.is_begun() {
             bail!("{}: no run: it has no checkpoints", folder.display());
         }
         Ok(run)
+    }
+
+    /// Whether there is a checkpoint in it.
+    fn is_begun(&self) -> bool {
+        [self.last(), self.best(), self.model()].iter().any(|file| file.exists())
+    }
+
+    /// Removes the folder of a run that did not begin, if it was made for it.
+    pub fn discard(&self) {
+        if self.made && !self.is_begun() {
+            // What made the run fail is what has to be said; that its folder may stay behind is no second error.
+            let _ = fs::remove_dir_all(&self.folder);
+        }
     }
 
     /// The checkpoint to translate with, of a run's folder or a file: the finished model, else the best so far, else the
     /// last.
     ///
     /// # Errors
-    /// Where there is none or it cannot be read.
-    pub fn load_model(path: &Path) -> Result<Checkpoint> {
+    /// Where there is none.
+    pub fn find_model(path: &Path) -> Result<PathBuf> {
         if path.is_file() {
-            return Checkpoint::load(path);
+            return Ok(path.to_owned());
         }
         let run = Self::open(path)?;
-        let files = [run.model(), run.best(), run.last()];
-        let file = files.iter().find(|file| file.exists()).unwrap_or(&files[2]);
-        Checkpoint::load(file)
+        let files = [run.model(), run.best()];
+        Ok(files.into_iter().find(|file| file.exists()).unwrap_or_else(|| run.last()))
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Where there is none or it cannot be read.
+    pub fn load_model(path: &Path) -> Result<Checkpoint> {
+        Checkpoint::load(&Self::find_model(path)?)
     }
 
     /// The folder.
@@ -87,6 +109,28 @@ impl Run {
     /// Everything, to go on from.
     pub fn last(&self) -> PathBuf {
         self.folder.join("checkpoints/last.gradus")
+    }
+
+    /// Everything after this step, where it is kept.
+    pub fn after(&self, step: u64) -> PathBuf {
+        self.folder.join(format!("checkpoints/step-{step:06}.gradus"))
+    }
+
+    /// The checkpoints that are kept under their steps' names, in the order of these.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn kept(&self) -> Result<Vec<PathBuf>> {
+        let folder = self.folder.join("checkpoints");
+        let cannot = || format!("{}: cannot read", folder.display());
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(&folder).with_context(cannot)? {
+            let name = entry.with_context(cannot)?.file_name();
+            let name = name.to_str().and_then(|name| name.strip_prefix("step-")?.strip_suffix(".gradus"));
+            kept.extend(name.and_then(|step| step.parse::<u64>().ok()));
+        }
+        kept.sort_unstable();
+        Ok(kept.into_iter().map(|step| self.after(step)).collect())
     }
 
     /// The weights that validated best.

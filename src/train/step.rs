@@ -19,6 +19,8 @@ pub struct StepOptions {
     pub threads: usize,
     /// The share of probability that label smoothing spreads over the vocabulary.
     pub smoothing: f64,
+    /// α of R-Drop; 0 for one forward pass.
+    pub r_drop: f64,
     /// The largest norm a gradient may have; 0 for no limit.
     pub clip: f64,
     /// Whether to measure the time of every op.
@@ -27,8 +29,8 @@ pub struct StepOptions {
 
 impl From<&TrainConfig> for StepOptions {
     fn from(config: &TrainConfig) -> Self {
-        let &TrainConfig { shards, smoothing, clip, .. } = config;
-        Self { shards, threads: config.thread_count(), smoothing, clip, profile: false }
+        let &TrainConfig { shards, smoothing, r_drop, clip, .. } = config;
+        Self { shards, threads: config.thread_count(), smoothing, r_drop, clip, profile: false }
     }
 }
 
@@ -127,7 +129,7 @@ pub fn gradients<T: Float>(
         let start = Instant::now();
         let tape = Tape::train(rng::derive(seed, part as u64));
         let tape = if options.profile { tape.profiled() } else { tape };
-        let loss = loss(model, &tape, &parts[part], &objective);
+        let loss = loss(model, &tape, &parts[part], &objective, options.r_drop);
         let (loss, gradients) = (loss.value().item().to_f64(), loss.backward());
         let ops = tape.profile();
         // Freeing what is left on the tape belongs to the shard.
@@ -156,7 +158,7 @@ pub fn first_anomaly<T: Float>(
     let (parts, objective, _) = parts(examples, batches, options.shards, options.smoothing);
     parts.iter().enumerate().find_map(|(part, batch)| {
         let tape = Tape::train(rng::derive(seed, part as u64));
-        Some((part, loss(model, &tape, batch, &objective).first_anomaly(model)?))
+        Some((part, loss(model, &tape, batch, &objective, options.r_drop).first_anomaly(model)?))
     })
 }
 
@@ -168,14 +170,14 @@ pub fn audit(
     model: &Transformer,
     examples: &[Example],
     rows: &[usize],
-    smoothing: f64,
+    (smoothing, r_drop): (f64, f64),
 ) -> Result<AuditReport, AuditFailure> {
     let (parts, objective, _) = parts(examples, &[rows.to_vec()], 1, smoothing);
     let mut exact = model.cast::<f64>();
     autograd::audit(
         &mut exact,
         |path| model.zero_by_mathematics(path),
-        |tape, exact| loss(exact, tape, &parts[0], &objective),
+        |tape, exact| loss(exact, tape, &parts[0], &objective, r_drop),
     )
 }
 
@@ -205,7 +207,7 @@ pub fn validation_loss<T: Float>(
     let objective = Objective { smoothing: 0.0, ignore: Some(PAD), weight: 1.0 };
     let losses = in_order(batches.len(), threads, |i| {
         let batch = collate(examples, &batches[i]);
-        (loss(model, &Tape::infer(), &batch, &objective).value().item().to_f64(), batch.target_tokens())
+        (loss(model, &Tape::infer(), &batch, &objective, 0.0).value().item().to_f64(), batch.target_tokens())
     });
     losses.iter().fold((0.0, 0), |(sum, count), (loss, tokens)| (sum + loss, count + tokens))
 }
@@ -215,10 +217,15 @@ fn loss<'t, T: Float>(
     tape: &'t Tape<T>,
     batch: &Batch,
     objective: &Objective,
+    r_drop: f64,
 ) -> autograd::Var<'t, T> {
     let ids = |data: &[u32], width: usize| Ids::new([batch.rows, width], data);
     let source = Sentences::padded(ids(&batch.source, batch.source_width), batch.source_lengths.as_slice());
     let target_in =
         Sentences::padded(ids(&batch.target_in, batch.target_width), batch.target_lengths.as_slice());
-    model.loss(tape, &source, &target_in, &ids(&batch.target_out, batch.target_width), objective)
+    let target_out = ids(&batch.target_out, batch.target_width);
+    if r_drop > 0.0 {
+        return model.r_drop_loss(tape, &source, &target_in, &target_out, objective, r_drop);
+    }
+    model.loss(tape, &source, &target_in, &target_out, objective)
 }

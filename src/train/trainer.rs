@@ -1,6 +1,5 @@
 //! The training loop.
 
-use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::time::Instant;
@@ -8,18 +7,18 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use autograd::{Parameters, rng};
 use nn::{Init, Positions, Transformer};
-use optim::Adam;
+use optim::{Adam, Ema};
 use serde_json::json;
 
 use super::data::{Corpora, Prepared};
-use super::report::Reporter;
+use super::freeze::freeze;
+use super::report::{Reporter, thousands};
 use super::run::Run;
+use super::spike::{Spike, Spikes};
 use super::step::{Step, StepOptions};
 use super::stop::stop_requested;
 use super::validate::Summary;
-use crate::checkpoint::{
-    Array, Checkpoint, Progress, Training, load_moments, load_weights, moments_of, weights_of,
-};
+use crate::checkpoint::{Progress, Weights};
 use crate::config::Config;
 use crate::data::batch::plan_epoch;
 
@@ -32,18 +31,22 @@ pub struct Trainer {
     pub(super) data: Prepared,
     pub(super) model: Transformer,
     pub(super) adam: Adam,
+    pub(super) ema: Option<Ema>,
     pub(super) progress: Progress,
     /// The batches of the current pass over the text.
     pub(super) plan: Vec<Vec<usize>>,
     pub(super) metrics: Vec<String>,
-    pub(super) recent: Vec<BTreeMap<String, Array>>,
+    pub(super) recent: Vec<Weights>,
+    pub(super) spikes: Spikes,
+    /// Whether it goes on with a run that was audited when it began.
+    pub(super) begun: bool,
     pub(super) reporter: Reporter,
 }
 
 /// How a call of [`Trainer::train`] ended.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// At the limit of steps, epochs or minutes.
+    /// At the limit of steps, epochs or minutes, or without a better score for too long.
     Finished(Box<Summary>),
     /// By a signal; everything is saved.
     Stopped,
@@ -53,8 +56,14 @@ impl Trainer {
     /// A training from the start. The configuration is resolved: what depends on the data is filled in.
     ///
     /// # Errors
-    /// Where the model's settings do not fit, or the run's folder cannot be written.
-    pub fn new(mut config: Config, run: Run, corpora: Corpora, data: Prepared) -> Result<Self> {
+    /// Where the model's settings do not fit, or the run's folder cannot be written; a folder that was made for the run is
+    /// removed then.
+    pub fn new(config: Config, run: Run, corpora: Corpora, data: Prepared) -> Result<Self> {
+        let folder = run.clone();
+        Self::begin(config, run, corpora, data).inspect_err(|_| folder.discard())
+    }
+
+    fn begin(mut config: Config, run: Run, corpora: Corpora, data: Prepared) -> Result<Self> {
         let vocabs = (data.source_tokenizer.vocab_size(), data.target_tokenizer.vocab_size());
         let (architecture, resolved) = config.model.resolve(vocabs.0, vocabs.1, config.tokenizer.joint)?;
         config.model = resolved;
@@ -65,9 +74,12 @@ impl Trainer {
                 architecture.max_length
             );
         }
-        let model =
+        let first = plan_epoch(&data.train, config.train.batch_tokens, config.train.seed, 0);
+        config.fill_schedule(first.len().div_ceil(config.train.accumulate) as u64)?;
+        let mut model =
             Transformer::new(&architecture, &mut Init::seeded(rng::derive(config.train.seed, u64::MAX)));
-        let adam = config.train.adam();
+        freeze(&mut model, &config.train.freeze)?;
+        let (adam, ema) = (config.train.adam(), config.train.ema.map(Ema::new));
         run.write("config.toml", &config.to_toml()?)?;
         run.write("tokenizer.json", &data.source_tokenizer.to_json()?)?;
         if !config.tokenizer.joint {
@@ -81,45 +93,15 @@ impl Trainer {
             data,
             model,
             adam,
+            ema,
             progress: Progress::default(),
             plan: Vec::new(),
             metrics: Vec::new(),
             recent: Vec::new(),
+            spikes: Spikes::default(),
+            begun: false,
             reporter: Reporter::new(),
         })
-    }
-
-    /// A training that goes on from a checkpoint, exactly as if it had not been stopped.
-    ///
-    /// # Errors
-    /// Where the checkpoint is not of a training, does not fit the configuration, or the text is another one.
-    pub fn resume(
-        config: Config,
-        run: Run,
-        corpora: Corpora,
-        data: Prepared,
-        checkpoint: Checkpoint,
-    ) -> Result<Self> {
-        let weights = checkpoint.weights;
-        let name = run.last().display().to_string();
-        let Some(training) = checkpoint.training else {
-            bail!("{name}: holds weights only; a training cannot go on from it")
-        };
-        if training.data_checksum != data.checksum {
-            bail!("{name}: the training text is not the one this run began with");
-        }
-        let mut trainer = Self::new(config, run, corpora, data)?;
-        load_weights(&mut trainer.model, &weights).with_context(|| name.clone())?;
-        load_moments(&mut trainer.adam, &trainer.model, &training.moments).with_context(|| name.clone())?;
-        trainer.adam.steps = training.adam_steps;
-        trainer.progress = training.progress;
-        trainer.recent = training.recent;
-        trainer.run.write(
-            "metrics.jsonl",
-            &training.metrics.iter().map(|line| format!("{line}\n")).collect::<String>(),
-        )?;
-        trainer.metrics = training.metrics;
-        Ok(trainer)
     }
 
     /// The model.
@@ -146,21 +128,19 @@ impl Trainer {
         self.announce();
         // Also after a resume: how far an epoch is done is counted in its batches.
         self.plan_batches();
-        if self.config.train.audit && self.progress.step == 0 {
-            self.audit()?;
+        if self.config.train.audit && !self.begun {
+            self.audit().inspect_err(|_| self.run.discard())?;
         }
-        while self.fraction_done() < 1.0 {
+        while !self.is_finished() {
             self.take_step()?;
-            let end_of_epoch = self.progress.batch == 0;
-            let step = self.progress.step;
-            let every = self.config.train.validate_every;
-            if if every == 0 { end_of_epoch } else { step.is_multiple_of(every) } {
+            let (step, every) = (self.progress.step, self.config.train.save_every);
+            if self.is_time_to_validate() {
                 self.validate()?;
-                self.save()?;
-            } else if self.config.train.save_every > 0 && step.is_multiple_of(self.config.train.save_every) {
-                self.save()?;
+                self.save_and_keep()?;
+            } else if every > 0 && step.is_multiple_of(every) {
+                self.save_and_keep()?;
             }
-            if stop_requested() && self.fraction_done() < 1.0 {
+            if stop_requested() && !self.is_finished() {
                 self.save()?;
                 self.reporter.finish();
                 return Ok(Outcome::Stopped);
@@ -168,6 +148,7 @@ impl Trainer {
         }
         if self.progress.validated_at != Some(self.progress.step) {
             self.validate()?;
+            self.save_and_keep()?;
         }
         self.save()?;
         let summary = self.conclude()?;
@@ -201,6 +182,23 @@ impl Trainer {
         let from = if step > 0 { format!(", from step {step}") } else { String::new() };
         let run = self.run.folder().display();
         self.reporter.line(&format!("run {run}{from}"));
+    }
+
+    fn is_finished(&self) -> bool {
+        self.is_out_of_patience() || self.fraction_done() >= 1.0
+    }
+
+    /// Whether there was no better score for as many validations as there is patience.
+    pub(super) fn is_out_of_patience(&self) -> bool {
+        self.config.train.patience.is_some_and(|patience| self.progress.since_best >= patience)
+    }
+
+    fn is_time_to_validate(&self) -> bool {
+        let (train, progress) = (&self.config.train, &self.progress);
+        match train.validate_every {
+            0 => progress.batch == 0 && progress.epoch.is_multiple_of(train.validate_every_epochs),
+            every => progress.step.is_multiple_of(every),
+        }
     }
 
     /// How much of the way to the nearest limit is done.
@@ -243,6 +241,8 @@ impl Trainer {
         let finite = loss.is_finite() && norm.is_finite();
         if !finite {
             self.not_finite(step, seed, loss, norm)?;
+        } else if let Some(ema) = &mut self.ema {
+            ema.update(&self.model, options.threads);
         }
 
         let progress = &mut self.progress;
@@ -257,6 +257,14 @@ impl Trainer {
         if !finite {
             return Ok(());
         }
+        if let Some(Spike { what, value, median }) = self.spikes.take(loss, norm) {
+            self.reporter
+                .line(&format!("step {step}: a spike: {what} {value:.3}, where {median:.3} is usual"));
+            self.record(
+                &json!({ "kind": "spike", "step": step, "what": what, "value": value, "median": median }),
+            )?;
+        }
+        let progress = &mut self.progress;
         progress.target_tokens += target_tokens as u64;
         progress.pending_loss += loss * target_tokens as f64;
         progress.pending_tokens += target_tokens as u64;
@@ -286,6 +294,15 @@ impl Trainer {
         Ok(())
     }
 
+    /// The model to translate with: the moving average where there is one.
+    pub(super) fn averaged(&self) -> Transformer {
+        let mut model = self.model.clone();
+        if let Some(ema) = &self.ema {
+            ema.put_into(&mut model);
+        }
+        model
+    }
+
     pub(super) fn record(&mut self, record: &serde_json::Value) -> Result<()> {
         let path = self.run.metrics();
         let line = record.to_string();
@@ -297,41 +314,4 @@ impl Trainer {
         self.metrics.push(line);
         Ok(())
     }
-
-    fn save(&self) -> Result<()> {
-        let training = Training {
-            adam_steps: self.adam.steps,
-            moments: moments_of(&self.adam),
-            progress: self.progress.clone(),
-            metrics: self.metrics.clone(),
-            recent: self.recent.clone(),
-            data_checksum: self.data.checksum,
-        };
-        let checkpoint = self.weights_only();
-        Checkpoint { training: Some(training), ..checkpoint }.save(&self.run.last())
-    }
-
-    pub(super) fn weights_only(&self) -> Checkpoint {
-        let json = |tokenizer: &crate::data::tokenizer::Tokenizer| tokenizer.to_json().unwrap_or_default();
-        Checkpoint {
-            config: self.config.to_toml().unwrap_or_default(),
-            source_tokenizer: json(&self.data.source_tokenizer),
-            target_tokenizer: (!self.config.tokenizer.joint).then(|| json(&self.data.target_tokenizer)),
-            weights: weights_of(&self.model),
-            training: None,
-        }
-    }
-}
-
-/// `1234567` as `1,234,567`.
-pub(crate) fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }

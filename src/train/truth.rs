@@ -8,6 +8,7 @@ use nn::{Init, Transformer};
 use serde::Serialize;
 
 use super::data::{Corpora, Prepared, tokenizers_of};
+use super::freeze::freeze;
 use super::run::Run;
 use super::step::{StepOptions, StepResult, gradients};
 use crate::checkpoint::{Checkpoint, load_weights};
@@ -54,7 +55,8 @@ impl Replay {
         let vocabs = (tokenizers.0.vocab_size(), tokenizers.1.vocab_size());
         let (architecture, _) = config.model.resolve(vocabs.0, vocabs.1, config.tokenizer.joint)?;
         let mut model = Transformer::new(&architecture, &mut Init::seeded(0));
-        load_weights(&mut model, &checkpoint.weights).with_context(|| name.to_string())?;
+        freeze(&mut model, &config.train.freeze)?;
+        load_weights(&mut model, checkpoint.training_weights()).with_context(|| name.to_string())?;
         let mut corpora = Corpora::read(&config.data, config.train.seed)?;
         let data = Prepared::new(&mut corpora, &config, Some(tokenizers))?;
         if training.data_checksum != data.checksum {

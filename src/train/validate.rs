@@ -1,20 +1,22 @@
 //! How well the model translates: during training, and when it is finished.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use autograd::Parameters;
+use nn::Transformer;
 use serde::Serialize;
 use serde_json::json;
 
+use super::average::Mean;
 use super::step::validation_loss;
 use super::trainer::Trainer;
-use crate::checkpoint::{Array, Checkpoint, load_weights, weights_of};
+use crate::checkpoint::{Checkpoint, load_weights, weights_of};
+use crate::config::Metric;
 use crate::data::Pair;
 use crate::data::batch::plan_epoch;
 use crate::decode::{Search, translate};
-use crate::metrics::{BleuOptions, bleu};
+use crate::metrics::{BleuOptions, ChrfOptions, bleu, chrf};
 
 /// What a finished training has to show.
 #[derive(Clone, Debug, Serialize)]
@@ -23,8 +25,12 @@ pub struct Summary {
     pub test_bleu: Option<f64>,
     /// BLEU on the built-in corpus's sentences with noun-adjective pairs that never meet in training.
     pub unseen_pair_bleu: Option<f64>,
-    /// BLEU of greedy translations of the validation text.
+    /// BLEU of translations of the validation text, searched for as in validations.
     pub valid_bleu: f64,
+    /// chrF of the same.
+    pub valid_chrf: f64,
+    /// The mean loss of a target token of the validation text.
+    pub valid_loss: f64,
     /// Steps taken.
     pub steps: u64,
     /// Those of them that were left out because their loss or gradient was not finite.
@@ -41,35 +47,50 @@ pub struct Summary {
     pub run: String,
 }
 
+/// What a validation measures.
+#[derive(Clone, Copy, Debug)]
+struct Scores {
+    loss: f64,
+    bleu: f64,
+    chrf: f64,
+}
+
+impl Scores {
+    fn by(&self, metric: Metric) -> f64 {
+        match metric {
+            Metric::Loss => self.loss,
+            Metric::Bleu => self.bleu,
+            Metric::Chrf => self.chrf,
+        }
+    }
+}
+
 impl Trainer {
-    /// Loss and greedy BLEU on the validation text, and three translations to look at.
+    /// Scores of the model on the validation text, and three translations to look at.
     pub(super) fn validate(&mut self) -> Result<()> {
         let start = Instant::now();
-        let (loss, bleu, translations) = self.validation_scores();
+        let model = self.averaged();
+        let (scores, translations) = self.validation_scores(&model);
         let (step, epoch) = (self.progress.step, self.progress.epoch);
-        let best = self.progress.best.is_none_or(|best| bleu > best);
+        let metric = self.config.train.best;
+        let score = scores.by(metric);
+        let best = self.progress.best.is_none_or(|best| metric.is_better(score, best));
+        let Scores { loss, bleu, chrf } = scores;
         self.reporter.line(&format!(
-            "step {step}, epoch {}: validation loss {loss:.3}, perplexity {:.2}, BLEU {bleu:.2}{}",
+            "step {step}, epoch {}: validation loss {loss:.3}, perplexity {:.2}, BLEU {bleu:.2}, chrF {chrf:.2}{}",
             epoch + u64::from(self.progress.batch > 0),
             loss.exp(),
             if best { ", the best so far" } else { "" },
         ));
-        let mut samples = Vec::new();
-        let count = translations.len();
-        for i in [0, count / 3, 2 * count / 3].into_iter().filter(|&i| i < count) {
-            let (pair, translation) = (&self.corpora.valid[i], &translations[i]);
-            let lines = [("source", &pair.source), ("model", translation), ("reference", &pair.target)];
-            for (who, text) in lines {
-                self.reporter.line(&format!("    {who:<10}{text}"));
-            }
-            samples.push(json!({ "source": pair.source, "model": translation, "reference": pair.target }));
-        }
+        let samples = self.show_samples(&translations);
         if best {
-            self.progress.best = Some(bleu);
+            (self.progress.best, self.progress.since_best) = (Some(score), 0);
             self.weights_only().save(&self.run.best())?;
+        } else {
+            self.progress.since_best += 1;
         }
         if self.config.train.average > 1 {
-            self.recent.push(weights_of(&self.model));
+            self.recent.push(weights_of(&model));
             let excess = self.recent.len().saturating_sub(self.config.train.average);
             self.recent.drain(..excess);
         }
@@ -81,61 +102,102 @@ impl Trainer {
             "epoch": epoch,
             "loss": loss,
             "bleu": bleu,
+            "chrf": chrf,
             "seconds": (self.progress.seconds * 10.0).round() / 10.0,
             "samples": samples,
-        }))
+        }))?;
+        if self.is_out_of_patience() {
+            let count = self.progress.since_best;
+            let times = if count == 1 { "validation".to_owned() } else { format!("{count} validations") };
+            self.reporter.line(&format!("no better {metric} in the last {times}: training ends"));
+        }
+        Ok(())
     }
 
-    /// The mean loss of a token, and greedy translations with their BLEU.
-    fn validation_scores(&self) -> (f64, f64, Vec<String>) {
+    /// Prints three translations beside what they should be; the same for the record.
+    fn show_samples(&mut self, translations: &[String]) -> Vec<serde_json::Value> {
+        let mut samples = Vec::new();
+        let count = translations.len();
+        let mut chosen = vec![0, count / 3, 2 * count / 3];
+        chosen.dedup();
+        for i in chosen.into_iter().filter(|&i| i < count) {
+            let (pair, translation) = (&self.corpora.valid[i], &translations[i]);
+            let lines = [("source", &pair.source), ("model", translation), ("reference", &pair.target)];
+            for (who, text) in lines {
+                self.reporter.line(&format!("    {who:<10}{text}"));
+            }
+            samples.push(json!({ "source": pair.source, "model": translation, "reference": pair.target }));
+        }
+        samples
+    }
+
+    /// The mean loss of a token of all validation text, and the scores of translations of its first sentences.
+    fn validation_scores(&self, model: &Transformer) -> (Scores, Vec<String>) {
         let (train, data) = (&self.config.train, &self.data);
         let batches = plan_epoch(&data.valid, train.batch_tokens, 0, 0);
-        let (sum, tokens) = validation_loss(&self.model, &data.valid, &batches, train.thread_count());
+        let (sum, tokens) = validation_loss(model, &data.valid, &batches, train.thread_count());
         let pairs = &self.corpora.valid[..train.validate_sentences.min(self.corpora.valid.len())];
-        let (bleu, translations) = self.score(pairs, &Search::greedy());
-        (sum / tokens.max(1) as f64, bleu, translations)
+        let search = Search { beam: train.validate_beam, ..Search::default() };
+        let (bleu, chrf, translations) = self.score(model, pairs, &search);
+        (Scores { loss: sum / tokens.max(1) as f64, bleu, chrf }, translations)
     }
 
-    /// Translates the sources of `pairs`; BLEU against their targets.
-    fn score(&self, pairs: &[Pair], search: &Search) -> (f64, Vec<String>) {
+    /// Translates the sources of `pairs`; BLEU and chrF against their targets.
+    fn score(&self, model: &Transformer, pairs: &[Pair], search: &Search) -> (f64, f64, Vec<String>) {
         let texts: Vec<&str> = pairs.iter().map(|pair| pair.source.as_str()).collect();
         let references: Vec<&str> = pairs.iter().map(|pair| pair.target.as_str()).collect();
         let tokenizers = (&self.data.source_tokenizer, &self.data.target_tokenizer);
         let threads = self.config.train.thread_count();
-        let translations = translate(&self.model, tokenizers, &texts, search, threads, |_| ());
+        let translations = translate(model, tokenizers, &texts, search, threads, |_| ());
         // Lower-cased output can only be compared with lower-cased references.
-        let options = BleuOptions { lowercase: self.config.tokenizer.lowercase, ..BleuOptions::default() };
-        (bleu(&translations, &references, &options).score, translations)
+        let lowercase = self.config.tokenizer.lowercase;
+        let bleu = bleu(&translations, &references, &BleuOptions { lowercase, ..BleuOptions::default() });
+        let chrf = chrf(&translations, &references, &ChrfOptions { lowercase, ..ChrfOptions::default() });
+        (bleu.score, chrf.score, translations)
     }
 
-    /// Chooses the finished model: the mean of the last validations' weights, or the best single one; and tests it.
+    /// Chooses the finished model, the mean of the last validations' weights or the best single one, by the metric of the
+    /// configuration; and tests it.
     pub(super) fn conclude(&mut self) -> Result<Summary> {
         let best = Checkpoint::load(&self.run.best())?;
-        load_weights(&mut self.model, &best.weights)?;
-        let (best_loss, mut valid_bleu, _) = self.validation_scores();
+        let mut model = self.model.clone();
+        load_weights(&mut model, &best.weights)?;
+        let (mut scores, _) = self.validation_scores(&model);
+        let mut finished = Checkpoint { weights: best.weights, ..self.weights_only() };
         if self.recent.len() > 1 {
-            load_weights(&mut self.model, &mean_weights(&self.recent))?;
-            let (loss, bleu, _) = self.validation_scores();
-            let count = self.recent.len();
+            let mut mean = Mean::default();
+            for weights in &self.recent {
+                mean.add(weights)?;
+            }
+            let weights = mean.finish();
+            load_weights(&mut model, &weights)?;
+            let (of_mean, _) = self.validation_scores(&model);
+            let Scores { loss, bleu, chrf } = of_mean;
             self.reporter.line(&format!(
-                "mean of the last {count} validations' weights: validation loss {loss:.3}, BLEU {bleu:.2}"
+                "mean of the last {} validations' weights: validation loss {loss:.3}, BLEU {bleu:.2}, chrF {chrf:.2}",
+                self.recent.len()
             ));
-            // By the loss of all validation text, which says more than the BLEU of a few hundred sentences.
-            if loss < best_loss {
-                valid_bleu = bleu;
+            let metric = self.config.train.best;
+            let (mean, best) = (of_mean.by(metric), scores.by(metric));
+            // Of two that score the same, the loss says more.
+            if metric.is_better(mean, best) || (mean == best && of_mean.loss < scores.loss) {
+                (scores, finished.weights) = (of_mean, weights);
             } else {
-                self.reporter.line(&format!("the best single one, with loss {best_loss:.3}, is kept"));
-                load_weights(&mut self.model, &best.weights)?;
+                self.reporter.line(&format!("the best single one, with {metric} {best:.3}, is kept"));
             }
         }
-        self.weights_only().save(&self.run.model())?;
+        load_weights(&mut model, &finished.weights)?;
+        finished.save(&self.run.model())?;
         let search = Search::default();
-        let score = |pairs: &[Pair]| if pairs.is_empty() { None } else { Some(self.score(pairs, &search).0) };
+        let score =
+            |pairs: &[Pair]| if pairs.is_empty() { None } else { Some(self.score(&model, pairs, &search).0) };
         let progress = &self.progress;
         let summary = Summary {
             test_bleu: score(&self.corpora.test),
             unseen_pair_bleu: score(&self.corpora.unseen),
-            valid_bleu,
+            valid_bleu: scores.bleu,
+            valid_chrf: scores.chrf,
+            valid_loss: scores.loss,
             steps: progress.step,
             skipped: self.skipped(),
             epochs: progress.epoch,
@@ -149,16 +211,4 @@ impl Trainer {
         self.record(&record)?;
         Ok(summary)
     }
-}
-
-/// The mean of several sets of weights.
-fn mean_weights(sets: &[BTreeMap<String, Array>]) -> BTreeMap<String, Array> {
-    let mut mean = sets[0].clone();
-    for (path, array) in &mut mean {
-        for (i, entry) in array.data.iter_mut().enumerate() {
-            let sum: f64 = sets.iter().map(|set| f64::from(set[path].data[i])).sum();
-            *entry = (sum / sets.len() as f64) as f32;
-        }
-    }
-    mean
 }

@@ -18,6 +18,8 @@ use crate::kernels::cpu::elementwise::dot;
 use crate::rng::{self, Stream};
 use crate::{Parameters, Tensor};
 
+use super::trained;
+
 /// The largest error that passes, relative to the expected change of the loss. Right rules stay far below it.
 const TOLERANCE: f64 = 1e-5;
 
@@ -37,7 +39,7 @@ const ROUNDINGS: f64 = 16.0;
 pub(super) struct Differences<'m, M: Parameters<f64>, F: Fn(&M) -> f64> {
     model: &'m mut M,
     loss: F,
-    /// The parameters as they were.
+    /// The parameters that are not frozen, as they were.
     values: Vec<Tensor<f64>>,
     gradients: Vec<Tensor<f64>>,
     norms: Vec<f64>,
@@ -57,7 +59,7 @@ pub(super) struct Difference {
 
 impl<'m, M: Parameters<f64>, F: Fn(&M) -> f64> Differences<'m, M, F> {
     pub(super) fn new(model: &'m mut M, gradients: Vec<Tensor<f64>>, value: f64, loss: F) -> Self {
-        let values = model.parameters().into_iter().map(|(_, param)| param.value().clone()).collect();
+        let values = trained(model).into_iter().map(|(_, param)| param.value().clone()).collect();
         let norms = gradients.iter().map(|g| dot(g.as_slice(), g.as_slice()).sqrt()).collect();
         // A loss near zero can be the difference of larger numbers, and is rounded as those are.
         Self { model, loss, values, gradients, norms, size: value.abs().max(1.0) }
@@ -126,6 +128,9 @@ impl<'m, M: Parameters<f64>, F: Fn(&M) -> f64> Differences<'m, M, F> {
     fn set(&mut self, values: &[Tensor<f64>]) {
         let mut values = values.iter();
         self.model.for_each_mut(|_, param| {
+            if param.is_frozen() {
+                return;
+            }
             if let Some(value) = values.next() {
                 *param.value_mut() = value.clone();
             }

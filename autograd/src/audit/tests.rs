@@ -1,6 +1,7 @@
 use crate::{Backward, Float, Ids, Op, Param, Parameters, Tape, Tensor, Var, audit, rng::Stream};
 
 /// Three layers, the middle one of which can be made to fail.
+#[derive(Clone)]
 struct Model<T: Float> {
     first: Param<T>,
     middle: Param<T>,
@@ -180,4 +181,23 @@ fn a_kink_beside_the_point_refuses_no_right_model() {
     let mut near = Param::new(Tensor::new([2], vec![3e-10, -0.5]));
     let report = audit(&mut near, |_| None, |tape, near| tape.param(near).relu().sum());
     assert!(report.unwrap().worst_difference < 1e-5);
+}
+
+#[test]
+fn what_is_frozen_is_held_still_and_not_looked_at() {
+    let mut model = model();
+    model.first.freeze();
+    let report =
+        audit(&mut model.clone(), shift_is_zero, |tape, model| loss(tape, model, |x, w| x.linear(w, None)));
+    let report = report.unwrap();
+    assert_eq!((report.parameters, report.frozen), (3, 1));
+    assert!(report.to_string().contains("3 parameters reached, 1 frozen, 1 zero"), "{report}");
+    // It excuses nobody else.
+    let failure =
+        audit(&mut model, shift_is_zero, |tape, model| loss(tape, model, |x, w| x + w.sum().detach()));
+    assert_names(&failure.unwrap_err().to_string(), &["middle gets no gradient"]);
+
+    let tape = Tape::eval();
+    let gradients = loss(&tape, &model, |x, w| x.linear(w, None)).backward();
+    assert!(gradients.get(&model.first).is_none() && gradients.get(&model.middle).is_some());
 }

@@ -50,7 +50,7 @@ pub(super) fn read(
             let name = |&id: &u32| if id == EOS { "end".to_owned() } else { tokenizer.token(id) };
             ids.iter().map(name).collect()
         };
-        let weights = last.clone().reshape([heads, rows, columns]);
+        let weights = last.reshape([heads, rows, columns]);
         Some(Reading { source: names(source, &ids), target: names(target, &written), weights })
     };
     samples.iter().filter_map(read).collect()

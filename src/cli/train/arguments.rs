@@ -1,16 +1,14 @@
-//! `gradus train`
+//! The options of `gradus train`.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use nn::{Dropouts, Preset};
 use optim::Schedule;
 
-use crate::checkpoint::Checkpoint;
-use crate::config::Config;
-use crate::train::{Corpora, Outcome, Prepared, Run, Summary, Trainer, install_stop_signals, tokenizers_of};
+use crate::config::{Config, Metric};
+use crate::train::Reset;
 
 /// Train a translation model; with no text named, on the built-in English-French corpus
 #[derive(Debug, Args)]
@@ -19,11 +17,13 @@ Examples:
   gradus train
   gradus train --src train.en.gz --tgt train.de.gz --valid-src val.en.gz --valid-tgt val.de.gz \\
                --preset tiny --lowercase --minutes 20 --out runs/en-de
-  gradus train --resume runs/en-de --minutes 40")]
-pub(super) struct Arguments {
+  gradus train --resume runs/en-de --minutes 40
+  gradus train --init-from runs/en-de --src new.en --tgt new.de --epochs 5 --freeze 'encoder.*'
+  gradus train --init-from runs/a/checkpoints/last.gradus --reset optimizer,schedule --steps 9000")]
+pub(in crate::cli) struct Arguments {
     /// Settings in TOML; options on the command line go before it
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Source sentences, one a line, plain or gzip
     #[arg(long, value_name = "FILE")]
     src: Option<PathBuf>,
@@ -59,10 +59,17 @@ pub(super) struct Arguments {
     separate_vocab: bool,
     /// Folder of the run
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Go on with the run in this folder
+    pub(super) out: Option<PathBuf>,
+    /// Go on with the run in this folder; --src and the like say where its text lies now, if elsewhere
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "config"])]
-    resume: Option<PathBuf>,
+    pub(super) resume: Option<PathBuf>,
+    /// Begin with the weights of this checkpoint or finished run, and its settings where no --config is named; its vocabulary
+    /// comes with it
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["resume", "preset", "lowercase", "vocab_size", "separate_vocab"])]
+    pub(super) init_from: Option<PathBuf>,
+    /// What not to take over from that checkpoint beside its weights
+    #[arg(long, value_name = "PART", value_delimiter = ',', requires = "init_from")]
+    pub(super) reset: Vec<Reset>,
     /// Passes over the training text
     #[arg(long, value_name = "N")]
     epochs: Option<u64>,
@@ -72,6 +79,12 @@ pub(super) struct Arguments {
     /// Minutes of training
     #[arg(long, value_name = "N")]
     minutes: Option<f64>,
+    /// Validations without a better score after which training ends
+    #[arg(long, value_name = "N")]
+    patience: Option<u64>,
+    /// What tells the best validation
+    #[arg(long, value_name = "METRIC")]
+    best: Option<Metric>,
     /// Padded tokens of one batch
     #[arg(long, value_name = "N")]
     batch_tokens: Option<usize>,
@@ -84,7 +97,10 @@ pub(super) struct Arguments {
     /// Share of label smoothing
     #[arg(long, value_name = "P")]
     smoothing: Option<f64>,
-    /// Highest learning rate (inverse square root schedule)
+    /// α of R-Drop, two dropouts that must agree, in twice the time; 5 in the paper
+    #[arg(long, value_name = "ALPHA")]
+    r_drop: Option<f64>,
+    /// Highest learning rate
     #[arg(long, value_name = "RATE")]
     rate: Option<f64>,
     /// Steps over which the rate rises
@@ -93,9 +109,21 @@ pub(super) struct Arguments {
     /// Steps between validations; 0 for one an epoch
     #[arg(long, value_name = "N")]
     validate_every: Option<u64>,
+    /// Width of the beam that validations translate with; 1 is greedy
+    #[arg(long, value_name = "N")]
+    validate_beam: Option<usize>,
     /// Steps between checkpoints, beside those at validations
     #[arg(long, value_name = "N")]
     save_every: Option<u64>,
+    /// How many of the last checkpoints to keep, named by their steps
+    #[arg(long, value_name = "N")]
+    keep: Option<usize>,
+    /// Decay of a moving average of the weights, which is then validated and saved: 0.999
+    #[arg(long, value_name = "DECAY")]
+    ema: Option<f64>,
+    /// Do not train parameters whose path matches, such as 'encoder.*'; can be repeated
+    #[arg(long, value_name = "PATTERN")]
+    freeze: Vec<String>,
     /// What all random numbers come from
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -110,16 +138,20 @@ pub(super) struct Arguments {
     skip_nonfinite: bool,
     /// Print the result as one line of JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Arguments {
-    fn names_data(&self) -> bool {
+    /// Whether training text is named.
+    pub(super) fn names_data(&self) -> bool {
         self.src.is_some() || self.tgt.is_some() || self.tsv.is_some()
     }
 
     /// The configuration with the command line's options put over it.
-    fn apply(&self, config: &mut Config) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where an option does not fit the configuration.
+    pub(super) fn apply(&self, config: &mut Config) -> Result<()> {
         fn set<V: Clone>(to: &mut V, from: Option<&V>) {
             if let Some(from) = from {
                 to.clone_from(from);
@@ -154,18 +186,34 @@ impl Arguments {
         set(&mut train.batch_tokens, self.batch_tokens.as_ref());
         set(&mut train.accumulate, self.accumulate.as_ref());
         set(&mut train.smoothing, self.smoothing.as_ref());
+        set(&mut train.r_drop, self.r_drop.as_ref());
         set(&mut train.seed, self.seed.as_ref());
         set(&mut train.validate_every, self.validate_every.as_ref());
+        set(&mut train.validate_beam, self.validate_beam.as_ref());
+        set(&mut train.best, self.best.as_ref());
+        set_some(&mut train.ema, self.ema.as_ref());
+        if !self.freeze.is_empty() {
+            train.freeze.clone_from(&self.freeze);
+        }
         if self.rate.is_some() || self.warmup.is_some() {
-            let Schedule::InverseSqrt { peak, warmup } = &mut train.schedule else {
-                bail!(
-                    "--rate and --warmup are of the inverse square root schedule; the configuration names another"
-                );
-            };
-            set(peak, self.rate.as_ref());
-            set(warmup, self.warmup.as_ref());
+            match &mut train.schedule {
+                Schedule::InverseSqrt { peak, warmup }
+                | Schedule::Cosine { peak, warmup, .. }
+                | Schedule::Linear { peak, warmup, .. } => {
+                    set(peak, self.rate.as_ref());
+                    set(warmup, self.warmup.as_ref());
+                }
+                Schedule::Constant { .. } | Schedule::Noam { .. } => {
+                    bail!("--rate and --warmup do not go with a constant or a noam schedule")
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Whether it is said in steps or epochs when training ends.
+    pub(super) fn names_end(&self) -> bool {
+        self.steps.is_some() || self.epochs.is_some()
     }
 
     /// What may change from one part of a run to the next: the result does not depend on it, or what it changes would have
@@ -181,127 +229,13 @@ impl Arguments {
         if let Some(save_every) = self.save_every {
             train.save_every = save_every;
         }
+        if let Some(keep) = self.keep {
+            train.keep = keep;
+        }
+        if self.patience.is_some() {
+            train.patience = self.patience;
+        }
         train.audit &= !self.no_audit;
         train.skip_nonfinite |= self.skip_nonfinite;
     }
-}
-
-pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    install_stop_signals()?;
-    let mut trainer = match &arguments.resume {
-        Some(folder) => resume(arguments, Run::open(folder)?)?,
-        None => start(arguments)?,
-    };
-    match trainer.train()? {
-        Outcome::Finished(summary) => {
-            if arguments.json {
-                eprintln!("{}", closing_words(&summary));
-                println!("{}", serde_json::to_string(&summary)?);
-            } else {
-                println!("{}", closing_words(&summary));
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-        Outcome::Stopped => {
-            let run = trainer.run_folder();
-            eprintln!("saved at step {}; go on with: gradus train --resume {run}", trainer.steps());
-            // The code of a program that Ctrl-C has ended.
-            Ok(ExitCode::from(130))
-        }
-    }
-}
-
-fn start(arguments: &Arguments) -> Result<Trainer> {
-    let mut config = match &arguments.config {
-        Some(path) => Config::read(path)?,
-        None if arguments.names_data() => Config::default(),
-        None => Config::builtin(),
-    };
-    arguments.apply(&mut config)?;
-    if let (Schedule::Cosine { total, .. }, Some(steps)) = (&mut config.train.schedule, arguments.steps) {
-        // A rate that falls to the end of training falls to the end that was asked for.
-        *total = steps;
-    }
-    config.validate()?;
-    config.fill_defaults();
-    let mut corpora = Corpora::read(&config.data, config.train.seed)?;
-    let data = Prepared::new(&mut corpora, &config, None)?;
-    let run = match &arguments.out {
-        Some(folder) => Run::create(folder)?,
-        None => Run::create_named(if config.data.is_builtin() { "builtin" } else { "translate" })?,
-    };
-    Trainer::new(config, run, corpora, data)
-}
-
-fn resume(arguments: &Arguments, run: Run) -> Result<Trainer> {
-    let path = run.last();
-    let checkpoint = Checkpoint::load(&path)?;
-    let stored = Config::from_toml(&checkpoint.config)
-        .with_context(|| format!("{}: configuration", path.display()))?;
-    let mut config = stored.clone();
-    arguments.apply(&mut config)?;
-    if let Some(difference) = first_difference(&stored, &config) {
-        bail!(
-            "{}: {difference}; only limits, threads, --save-every and --skip-nonfinite can change in a run that goes on",
-            path.display()
-        );
-    }
-    config.validate()?;
-    let mut corpora = Corpora::read(&config.data, config.train.seed)?;
-    let data = Prepared::new(&mut corpora, &config, Some(tokenizers_of(&checkpoint)?))?;
-    Trainer::resume(config, run, corpora, data, checkpoint)
-}
-
-/// The first setting, other than limits and threads, that the command line wants otherwise than the run has it.
-fn first_difference(stored: &Config, wanted: &Config) -> Option<String> {
-    let mut wanted = wanted.clone();
-    let (to, from) = (&mut wanted.train, &stored.train);
-    (to.steps, to.epochs, to.minutes) = (from.steps, from.epochs, from.minutes);
-    (to.threads, to.save_every) = (from.threads, from.save_every);
-    (to.audit, to.skip_nonfinite) = (from.audit, from.skip_nonfinite);
-    let table = |config: &Config| toml::Table::try_from(config).unwrap_or_default();
-    let (stored, wanted) = (table(stored), table(&wanted));
-    for (section, values) in &wanted {
-        for (key, value) in values.as_table()? {
-            let before = stored.get(section).and_then(|section| section.get(key));
-            if before != Some(value) {
-                let before = before.map_or_else(|| "not set".to_owned(), ToString::to_string);
-                return Some(format!("{section}.{key} is {before} in this run, not {value}"));
-            }
-        }
-    }
-    None
-}
-
-fn closing_words(summary: &Summary) -> String {
-    let mut lines = Vec::new();
-    if let Some(bleu) = summary.test_bleu {
-        lines.push(format!("test BLEU {bleu:.2}"));
-    }
-    if let Some(bleu) = summary.unseen_pair_bleu {
-        lines.push(format!("unseen-pair BLEU {bleu:.2}"));
-    }
-    lines.push(format!("validation BLEU {:.2}", summary.valid_bleu));
-    let (minutes, seconds) = (summary.seconds as u64 / 60, summary.seconds as u64 % 60);
-    let skipped = match summary.skipped {
-        0 => String::new(),
-        count => format!(" ({count} skipped, not finite)"),
-    };
-    lines.push(format!(
-        "{} steps{skipped} in {minutes} min {seconds} s, {} target tokens a second",
-        summary.steps,
-        crate::train::thousands(summary.tokens_per_second as usize)
-    ));
-    let example = if summary.unseen_pair_bleu.is_some() { "The small dog sees a red house." } else { "…" };
-    format!(
-        "{}\n\nTranslate with it:\n  echo \"{example}\" | {} translate --model {}",
-        lines.join("\n"),
-        program(),
-        summary.run
-    )
-}
-
-/// How this program was started, so that the command printed at the end works as it stands.
-fn program() -> String {
-    std::env::args().next().unwrap_or_else(|| "gradus".to_owned())
 }

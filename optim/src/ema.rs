@@ -1,0 +1,120 @@
+//! A moving average of the weights.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use autograd::{Float, Parameters, Tensor, in_order};
+
+/// The exponential moving average of a model's parameters over its steps (Polyak and Juditsky, "Acceleration of stochastic
+/// approximation by averaging", 1992, with weights that fade).
+///
+/// After step `t`, with the parameter `p` and the decay `d`:
+///
+/// ```text
+/// e ← e + (1 − min(d, (1 + t)/(10 + t))) · (p − e)
+/// ```
+///
+/// The smaller decay of the first steps lets go of the first weights, which are noise.
+///
+/// ```
+/// use autograd::{Param, Tensor};
+/// use optim::Ema;
+///
+/// let mut weight = Param::new(Tensor::scalar(1.0f64));
+/// let mut ema = Ema::new(0.999);
+/// ema.update(&weight, 1);
+/// *weight.value_mut() = Tensor::scalar(2.0);
+/// ema.update(&weight, 1);
+/// ema.put_into(&mut weight);
+/// assert_eq!(weight.value().item(), 1.0 + 9.0 / 12.0);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Ema<T: Float = f32> {
+    /// d
+    pub decay: f64,
+    /// t, the number of steps taken.
+    pub steps: u64,
+    /// e of every parameter, by its path.
+    pub values: BTreeMap<String, Tensor<T>>,
+}
+
+impl<T: Float> Ema<T> {
+    /// An average before its first step.
+    pub fn new(decay: f64) -> Self {
+        Self { decay, steps: 0, values: BTreeMap::new() }
+    }
+
+    /// Takes the parameters after a step into the average, on up to `threads` threads. Every number is moved by itself, so
+    /// the result does not depend on them. The first step gives the parameters as they are.
+    ///
+    /// # Panics
+    /// Where an average that was loaded has another shape than its parameter.
+    pub fn update(&mut self, model: &impl Parameters<T>, threads: usize) {
+        self.steps += 1;
+        let t = self.steps as f64;
+        let share = T::of(1.0 - self.decay.min((1.0 + t) / (10.0 + t)));
+        let parameters = model.parameters();
+        for (path, param) in &parameters {
+            if !self.values.contains_key(path) {
+                // A copy, not shared storage: the optimiser goes on writing in place.
+                let value = param.value();
+                self.values.insert(path.clone(), Tensor::new(value.shape(), value.as_slice().to_vec()));
+            }
+        }
+        let values: BTreeMap<&str, &Tensor<T>> =
+            parameters.iter().map(|(path, param)| (path.as_str(), param.value())).collect();
+        let averages: Vec<_> = (self.values.iter_mut())
+            .filter_map(|(path, average)| {
+                let value = *values.get(path.as_str())?;
+                assert_eq!(
+                    average.shape(),
+                    value.shape(),
+                    "ema: the average of {path} has another shape than it"
+                );
+                Some(Mutex::new((average.make_mut(), value.as_slice())))
+            })
+            .collect();
+        in_order(averages.len(), threads, |k| {
+            let (average, value) = &mut *averages[k].lock().unwrap_or_else(PoisonError::into_inner);
+            for (e, &p) in average.iter_mut().zip(value.iter()) {
+                *e += share * (p - *e);
+            }
+        });
+    }
+
+    /// Gives a model the averages in place of its parameters.
+    pub fn put_into(&self, model: &mut impl Parameters<T>) {
+        model.for_each_mut(|path, param| {
+            if let Some(average) = self.values.get(path) {
+                *param.value_mut() = average.clone();
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use autograd::Param;
+
+    use super::*;
+
+    #[test]
+    fn the_average_follows_its_formula_on_any_number_of_threads() {
+        let mut weight = Param::new(Tensor::full([3], 1.0f64));
+        let mut averages = [Ema::new(0.5), Ema::new(0.5)];
+        let mut expected = 1.0;
+        for t in 1..=20 {
+            let value = f64::from(t * t);
+            weight.value_mut().make_mut().fill(value);
+            for (ema, threads) in averages.iter_mut().zip([1, 2]) {
+                ema.update(&weight, threads);
+            }
+            let decay = (f64::from(1 + t) / f64::from(10 + t)).min(0.5);
+            expected += (1.0 - decay) * (value - expected);
+        }
+        for ema in averages {
+            assert_eq!(ema.steps, 20);
+            assert!(ema.values[""].as_slice().iter().all(|e| (e - expected).abs() < 1e-12), "{ema:?}");
+        }
+    }
+}

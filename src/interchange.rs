@@ -1,0 +1,187 @@
+//! Models as others read them: weights as safetensors, settings as TOML and JSON, the tokenizer as `tokenizer.json`.
+//!
+//! The folder that [`export`] writes and [`import`] reads:
+//!
+//! | file | holds |
+//! |---|---|
+//! | `model.safetensors` | every weight, by its parameter path, in `f32`, row-major; `config.json` once more, as metadata |
+//! | `config.toml` | the configuration of the run |
+//! | `config.json` | the same for programs, with the sizes of the vocabularies and the special tokens beside it |
+//! | `tokenizer.json` | the tokenizer, as the Python package `tokenizers` reads it |
+//! | `tokenizer.target.json` | the target side's, where it is another one |
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use nn::{Init, Transformer, TransformerConfig};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde_json::json;
+
+use crate::checkpoint::{Array, Checkpoint, Weights, load_weights, write_aside};
+use crate::config::Config;
+use crate::data::tokenizer::{BOS, EOS, PAD, Tokenizer, UNK};
+use crate::train::{Run, tokenizers_of};
+
+const WEIGHTS: &str = "model.safetensors";
+const SETTINGS: &str = "config.toml";
+const SETTINGS_JSON: &str = "config.json";
+const TOKENIZER: &str = "tokenizer.json";
+const TARGET_TOKENIZER: &str = "tokenizer.target.json";
+
+/// What the metadata of `model.safetensors` calls the configuration.
+const METADATA: &str = "gradus";
+
+/// Writes the model of a checkpoint into a folder, which is made where it does not exist. Files that are there are replaced.
+///
+/// # Errors
+/// Where the folder cannot be written, or the checkpoint does not hold a whole model.
+pub fn export(checkpoint: &Checkpoint, folder: &Path) -> Result<()> {
+    let config = Config::from_toml(&checkpoint.config).context("configuration")?;
+    let tokenizers = tokenizers_of(checkpoint)?;
+    let (architecture, _) = architecture(&config, &tokenizers)?;
+    fs::create_dir_all(folder).with_context(|| format!("{}: cannot make the folder", folder.display()))?;
+    let settings = json!({
+        "source_vocab": architecture.source_vocab,
+        "target_vocab": architecture.target_vocab,
+        "pad": PAD,
+        "bos": BOS,
+        "eos": EOS,
+        "unk": UNK,
+        "model": architecture,
+        "tokenizer": config.tokenizer,
+        "data": config.data,
+        "train": config.train,
+    });
+    let bytes = to_safetensors(&checkpoint.weights, &settings.to_string())?;
+    let settings = serde_json::to_string_pretty(&settings).context("the configuration")?;
+    let write = |name: &str, bytes: &[u8]| write_aside(&folder.join(name), bytes);
+    write(WEIGHTS, &bytes)?;
+    write(SETTINGS, checkpoint.config.as_bytes())?;
+    write(SETTINGS_JSON, format!("{settings}\n").as_bytes())?;
+    write(TOKENIZER, checkpoint.source_tokenizer.as_bytes())?;
+    if let Some(target) = &checkpoint.target_tokenizer {
+        write(TARGET_TOKENIZER, target.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Reads what [`export`] has written, or others have made in its place.
+///
+/// # Errors
+/// One line that names the file, and of weights that do not fit the configuration, the parameter and both shapes.
+pub fn import(folder: &Path) -> Result<Checkpoint> {
+    let named = |name: &str| folder.join(name).display().to_string();
+    let read = |name: &str| {
+        fs::read_to_string(folder.join(name)).with_context(|| format!("{}: cannot read", named(name)))
+    };
+    let config = Config::read(&folder.join(SETTINGS))?;
+    let source = Tokenizer::load(&folder.join(TOKENIZER))?;
+    let target = if config.tokenizer.joint {
+        source.clone()
+    } else {
+        Tokenizer::load(&folder.join(TARGET_TOKENIZER))?
+    };
+    let bytes = fs::read(folder.join(WEIGHTS)).with_context(|| format!("{}: cannot read", named(WEIGHTS)))?;
+    let weights = from_safetensors(&bytes).with_context(|| named(WEIGHTS))?;
+    let (architecture, resolved) =
+        architecture(&config, &(source, target)).with_context(|| named(SETTINGS))?;
+    let mut model: Transformer = Transformer::new(&architecture, &mut Init::seeded(0));
+    load_weights(&mut model, &weights).with_context(|| named(WEIGHTS))?;
+    Ok(Checkpoint {
+        config: Config { model: resolved, ..config.clone() }.to_toml()?,
+        source_tokenizer: read(TOKENIZER)?,
+        target_tokenizer: if config.tokenizer.joint { None } else { Some(read(TARGET_TOKENIZER)?) },
+        weights,
+        training: None,
+    })
+}
+
+/// Makes a run of a model, which has no training to go on with.
+///
+/// # Errors
+/// Where the folder holds a run already or cannot be written.
+pub fn into_run(checkpoint: &Checkpoint, folder: &Path) -> Result<()> {
+    let run = Run::create(folder)?;
+    fill(checkpoint, &run).inspect_err(|_| run.discard())
+}
+
+fn fill(checkpoint: &Checkpoint, run: &Run) -> Result<()> {
+    run.write(SETTINGS, &checkpoint.config)?;
+    run.write(TOKENIZER, &checkpoint.source_tokenizer)?;
+    if let Some(target) = &checkpoint.target_tokenizer {
+        run.write(TARGET_TOKENIZER, target)?;
+    }
+    checkpoint.save(&run.model())
+}
+
+fn architecture(
+    config: &Config,
+    (source, target): &(Tokenizer, Tokenizer),
+) -> Result<(TransformerConfig, crate::config::ModelConfig)> {
+    config.model.resolve(source.vocab_size(), target.vocab_size(), config.tokenizer.joint)
+}
+
+fn to_safetensors(weights: &Weights, settings: &str) -> Result<Vec<u8>> {
+    let bytes: Vec<(&str, &Array, Vec<u8>)> = (weights.iter())
+        .map(|(path, array)| {
+            let bytes = array.data.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+            (path.as_str(), array, bytes)
+        })
+        .collect();
+    let mut views = Vec::with_capacity(bytes.len());
+    for (path, array, bytes) in &bytes {
+        let view = TensorView::new(Dtype::F32, array.shape.clone(), bytes)
+            .with_context(|| format!("{path} cannot be written"))?;
+        views.push((*path, view));
+    }
+    // One entry: of several, the order and with it the file would be another every time.
+    let metadata = HashMap::from([(METADATA.to_owned(), settings.to_owned())]);
+    safetensors::serialize(views, Some(metadata)).context("the weights cannot be written")
+}
+
+fn from_safetensors(bytes: &[u8]) -> Result<Weights> {
+    let tensors = SafeTensors::deserialize(bytes).map_err(|error| anyhow!("not safetensors: {error}"))?;
+    let mut weights = Weights::new();
+    for (path, view) in tensors.iter() {
+        if view.dtype() != Dtype::F32 {
+            bail!("{path} is {:?}; only F32 is read", view.dtype());
+        }
+        let (entries, _) = view.data().as_chunks::<4>();
+        let data = entries.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        weights.insert(path.to_owned(), Array { shape: view.shape().to_vec(), data });
+    }
+    Ok(weights)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_survive_the_way_there_and_back_bit_for_bit() {
+        let array = |shape: &[usize], data: &[f32]| Array { shape: shape.to_vec(), data: data.to_vec() };
+        let weights = Weights::from([
+            ("a.weight".to_owned(), array(&[2, 3], &[1.0, -0.0, f32::MIN_POSITIVE, 1e-45, -3.3, f32::MAX])),
+            ("a.bias".to_owned(), array(&[1], &[0.1])),
+        ]);
+        let bytes = to_safetensors(&weights, "{\"a\":1}").unwrap();
+        let bits = |weights: &Weights| -> Vec<(String, Vec<usize>, Vec<u32>)> {
+            let bits = |array: &Array| array.data.iter().map(|x| x.to_bits()).collect();
+            weights.iter().map(|(path, array)| (path.clone(), array.shape.clone(), bits(array))).collect()
+        };
+        assert_eq!(bits(&from_safetensors(&bytes).unwrap()), bits(&weights));
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        assert_eq!(metadata.metadata().as_ref().unwrap()[METADATA], "{\"a\":1}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let error = from_safetensors(b"GRADUS\r\n and more").unwrap_err().to_string();
+        assert!(error.starts_with("not safetensors"), "{error}");
+        let view = TensorView::new(Dtype::F16, vec![2], &[0; 4]).unwrap();
+        let half = safetensors::serialize([("a.bias", view)], None).unwrap();
+        assert_eq!(from_safetensors(&half).unwrap_err().to_string(), "a.bias is F16; only F32 is read");
+    }
+}

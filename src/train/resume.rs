@@ -1,0 +1,144 @@
+//! Trainings that begin where another stands.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use super::data::{Corpora, Prepared};
+use super::run::Run;
+use super::trainer::Trainer;
+use crate::checkpoint::{Checkpoint, Progress, Training, load_moments, load_weights};
+use crate::config::Config;
+
+/// What a new training does not take over from the checkpoint it begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Reset {
+    /// Adam's moments, and the moving average of the weights.
+    Optimizer,
+    /// The number of steps taken, which the learning rate and the limits count by.
+    Schedule,
+    /// The best score, the patience spent, and the weights to be averaged at the end.
+    Best,
+    /// The place in the training text.
+    Data,
+}
+
+impl Trainer {
+    /// A training that goes on from a checkpoint, exactly as if it had not been stopped.
+    ///
+    /// # Errors
+    /// Where the checkpoint is not of a training, does not fit the configuration, or the text is another one.
+    pub fn resume(
+        config: Config,
+        run: Run,
+        corpora: Corpora,
+        data: Prepared,
+        checkpoint: Checkpoint,
+    ) -> Result<Self> {
+        let name = run.last().display().to_string();
+        let Some(training) = &checkpoint.training else {
+            bail!("{name}: holds weights only; a training cannot go on from it")
+        };
+        if training.data_checksum != data.checksum {
+            bail!("{name}: the training text is not the one this run began with");
+        }
+        if training.progress.best.is_some() && !run.best().exists() {
+            bail!("{}: is missing; a run needs it to end well", run.best().display());
+        }
+        let mut trainer = Self::new(config, run, corpora, data)?;
+        load_weights(&mut trainer.model, checkpoint.training_weights()).with_context(|| name.clone())?;
+        trainer.take_moments(&checkpoint, training).with_context(|| name.clone())?;
+        let Some(training) = checkpoint.training else { unreachable!("looked at above") };
+        trainer.progress = training.progress;
+        trainer.recent = training.recent;
+        trainer.spikes = training.spikes;
+        let lines: String = training.metrics.iter().map(|line| format!("{line}\n")).collect();
+        trainer.run.write("metrics.jsonl", &lines)?;
+        trainer.metrics = training.metrics;
+        trainer.begun = true;
+        Ok(trainer)
+    }
+
+    /// A new training with the weights of a checkpoint, and with all else that the checkpoint holds of a training, except
+    /// for what is `reset`. Time, metrics and limits in minutes are the new run's own. Of a checkpoint that holds weights
+    /// only, there is nothing else to take.
+    ///
+    /// # Errors
+    /// Where the weights do not fit the model, or something that is not reset does not fit the configuration or the text.
+    pub fn init_from(
+        config: Config,
+        run: Run,
+        corpora: Corpora,
+        data: Prepared,
+        (path, checkpoint): (&Path, &Checkpoint),
+        reset: &[Reset],
+    ) -> Result<Self> {
+        let folder = run.clone();
+        let begin = || {
+            let mut trainer = Self::new(config, run, corpora, data)?;
+            trainer.take_over(path, checkpoint, reset).with_context(|| path.display().to_string())?;
+            Ok(trainer)
+        };
+        begin().inspect_err(|_| folder.discard())
+    }
+
+    fn take_over(&mut self, path: &Path, checkpoint: &Checkpoint, reset: &[Reset]) -> Result<()> {
+        let keeps = |part: Reset| !reset.contains(&part);
+        let Some(training) = &checkpoint.training else {
+            load_weights(&mut self.model, &checkpoint.weights)?;
+            let line = format!("begins with the weights of {}, which holds no more", path.display());
+            self.reporter.line(&line);
+            return Ok(());
+        };
+        let stored = Config::from_toml(&checkpoint.config).context("configuration")?.train;
+        if keeps(Reset::Optimizer) {
+            load_weights(&mut self.model, checkpoint.training_weights())?;
+            self.take_moments(checkpoint, training)?;
+        } else {
+            load_weights(&mut self.model, &checkpoint.weights)?;
+        }
+        let train = &self.config.train;
+        let Progress { step, epoch, batch, best, since_best, .. } = training.progress;
+        if keeps(Reset::Schedule) {
+            self.progress.step = step;
+        }
+        if keeps(Reset::Data) {
+            if training.data_checksum != self.data.checksum {
+                bail!("it was trained on another text: --reset data");
+            }
+            if (stored.seed, stored.batch_tokens) != (train.seed, train.batch_tokens) {
+                bail!("its batches are made with another train.seed or train.batch_tokens: --reset data");
+            }
+            (self.progress.epoch, self.progress.batch) = (epoch, batch);
+        }
+        if keeps(Reset::Best) && best.is_some() {
+            if stored.best != train.best {
+                bail!("its best {} is none in train.best = {}: --reset best", stored.best, train.best);
+            }
+            let weights = path.with_file_name("best.gradus");
+            if !weights.exists() {
+                bail!("there is no best.gradus beside it: --reset best");
+            }
+            fs::copy(&weights, self.run.best())
+                .with_context(|| format!("{}: cannot copy", weights.display()))?;
+            (self.progress.best, self.progress.since_best) = (best, since_best);
+            self.recent.clone_from(&training.recent);
+        }
+        self.reporter.line(&format!("begins with {} after step {step}", path.display()));
+        Ok(())
+    }
+
+    /// Takes over Adam's moments, and the moving average where both trainings have one.
+    fn take_moments(&mut self, checkpoint: &Checkpoint, training: &Training) -> Result<()> {
+        load_moments(&mut self.adam, &self.model, &training.moments)?;
+        self.adam.steps = training.adam_steps;
+        if let (Some(ema), Some((_, steps))) = (&mut self.ema, &training.averaged) {
+            ema.steps = *steps;
+            ema.values =
+                checkpoint.weights.iter().map(|(path, array)| (path.clone(), array.into())).collect();
+        }
+        Ok(())
+    }
+}

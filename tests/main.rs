@@ -16,4 +16,5 @@ mod no_leaks;
 mod not_finite;
 mod parameters;
 mod program;
+mod tokenizers_equal_python;
 mod training_steps;

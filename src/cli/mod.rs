@@ -4,6 +4,7 @@ mod bench;
 mod evaluate;
 mod gradcheck;
 mod model;
+mod text;
 mod train;
 mod translate;
 

@@ -13,7 +13,7 @@ mod trainer;
 mod truth;
 mod validate;
 
-pub use data::{Corpora, Prepared, tokenizers_of};
+pub use data::{Corpora, Prepared, tokenizers_of, train_tokenizers};
 pub use report::{Reporter, SentenceBar};
 pub use run::Run;
 pub use stop::{install_stop_signals, stop_requested};

@@ -5,6 +5,7 @@
 mod agrees_with_pytorch;
 mod audit;
 mod common;
+mod data_commands;
 mod decoding;
 mod dependencies;
 mod fused_equals_explained;

@@ -19,7 +19,7 @@ pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 /// Runs what must fail: one clear line on standard error, nothing on standard output, and no panic.
-fn complaint(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn complaint(folder: &Path, arguments: &[&str]) -> String {
     let output = run(folder, arguments);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod doctor;
 mod evaluate;
 mod gradcheck;
 mod model;
@@ -28,6 +29,7 @@ enum Command {
     Train(Box<train::Arguments>),
     Translate(translate::Arguments),
     Evaluate(evaluate::Arguments),
+    Doctor(doctor::Arguments),
     Gradcheck(gradcheck::Arguments),
     Bench(bench::Arguments),
 }
@@ -40,6 +42,7 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Translate(arguments) => translate::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Gradcheck(arguments) => gradcheck::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };

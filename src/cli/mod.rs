@@ -29,7 +29,7 @@ enum Command {
     Train(Box<train::Arguments>),
     Translate(translate::Arguments),
     Evaluate(evaluate::Arguments),
-    Doctor(doctor::Arguments),
+    Doctor(Box<doctor::Arguments>),
     Gradcheck(gradcheck::Arguments),
     Bench(bench::Arguments),
 }

@@ -12,7 +12,6 @@ use gradus::autograd::rng::{self, Stream};
 use gradus::autograd::{Ids, Tape};
 use gradus::nn::{Dropouts, Init, Objective, Preset, Sentences, Transformer, TransformerConfig};
 use gradus::optim::{Adam, Schedule};
-use gradus::teach::attention::cross_attention;
 
 // The vocabulary: padding, beginning and end of a sentence, and then the digits.
 const PAD: u32 = 0;
@@ -115,7 +114,8 @@ fn learn(task: Task, longest: usize, steps: u64) {
 fn map(task: Task, model: &Transformer, digits: &[u32]) -> Vec<Vec<f32>> {
     let n = digits.len();
     let begun = [&[BOS], &task.solve(digits)[..n - 1]].concat();
-    let weights = cross_attention(model, &Sentences::new(&[digits], PAD), &Sentences::new(&[begun], PAD));
+    let all = model.attention_weights(&Sentences::new(&[digits], PAD), &Sentences::new(&[begun], PAD));
+    let weights = all.cross.last().expect("the model has decoder layers"); // [1, H, T, S]
     let heads = weights.shape()[1];
     let weight = |row: usize, column: usize| {
         let of_heads = (0..heads).map(|head| weights.as_slice()[(head * n + row) * n + column]);

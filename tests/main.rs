@@ -5,6 +5,7 @@
 mod agrees_with_pytorch;
 mod audit;
 mod common;
+mod data_commands;
 mod decoding;
 mod dependencies;
 mod fused_equals_explained;
@@ -17,6 +18,7 @@ mod not_finite;
 mod parameters;
 mod program;
 mod teaching;
+mod tokenizers_equal_python;
 mod training_options;
 mod training_steps;
 mod translating;

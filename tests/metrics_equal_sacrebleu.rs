@@ -2,7 +2,12 @@
 //!
 //! `golden/sacrebleu/make.py` wrote what sacreBLEU computes.
 
-use gradus::metrics::{Bleu, BleuOptions, BleuStats, Chrf, ChrfOptions, ChrfStats, Tokenize, bleu, chrf};
+use std::collections::BTreeMap;
+
+use gradus::metrics::{
+    Bleu, BleuOptions, BleuStats, Bootstrap, Chrf, ChrfOptions, ChrfStats, Interval, Metric, Tokenize, bleu,
+    chrf, p_value,
+};
 use serde::Deserialize;
 
 /// The arithmetic is the same, so only the last bits of logarithms and exponentials may differ.
@@ -12,6 +17,25 @@ const TOLERANCE: f64 = 1e-9;
 struct Golden {
     sacrebleu: String,
     cases: Vec<Case>,
+    bootstrap: Vec<Resampled>,
+}
+
+#[derive(Deserialize)]
+struct Resampled {
+    seed: u64,
+    samples: usize,
+    hypotheses: Vec<String>,
+    baseline: Vec<String>,
+    references: Vec<String>,
+    results: BTreeMap<String, ExpectedBootstrap>,
+}
+
+#[derive(Deserialize)]
+struct ExpectedBootstrap {
+    line: String,
+    signature: String,
+    baseline: f64,
+    p: f64,
 }
 
 #[derive(Deserialize)]
@@ -23,6 +47,7 @@ struct Case {
     bleu: ExpectedBleu,
     bleu_lowercase: ExpectedBleu,
     bleu_none: ExpectedBleu,
+    bleu_char: ExpectedBleu,
     chrf: Expected,
     chrf_plus_plus: Expected,
     chrf_plus_plus_lowercase: Expected,
@@ -59,13 +84,16 @@ impl Golden {
 }
 
 impl Expected {
-    /// sacreBLEU's signature with our version in place of its own, which must be the version of the golden file.
     fn signature(&self, sacrebleu: &str) -> String {
-        let (choices, version) =
-            self.signature.rsplit_once("version:").expect("a signature ends in a version");
-        assert_eq!(version, sacrebleu);
-        format!("{choices}version:gradus-{}", env!("CARGO_PKG_VERSION"))
+        with_our_version(&self.signature, sacrebleu)
     }
+}
+
+/// sacreBLEU's signature with our version in place of its own, which must be the version of the golden file.
+fn with_our_version(signature: &str, sacrebleu: &str) -> String {
+    let (choices, version) = signature.rsplit_once("version:").expect("a signature ends in a version");
+    assert_eq!(version, sacrebleu);
+    format!("{choices}version:gradus-{}", env!("CARGO_PKG_VERSION"))
 }
 
 /// The largest deviation met so far, and where.
@@ -109,6 +137,7 @@ fn bleu_is_that_of_sacrebleu() {
             (cased, &case.bleu),
             (BleuOptions { lowercase: true, ..cased }, &case.bleu_lowercase),
             (BleuOptions { tokenize: Tokenize::None, ..cased }, &case.bleu_none),
+            (BleuOptions { tokenize: Tokenize::Char, ..cased }, &case.bleu_char),
         ];
         for (options, expected) in variants {
             let score = bleu(&case.hypotheses, &case.references, &options);
@@ -171,5 +200,31 @@ fn counts_of_sentences_add_up_to_the_corpus() {
             sum + &ChrfStats::of_sentence(hypothesis, reference, &options)
         });
         assert_eq!(Chrf::from_stats(&stats, &options), chrf(&case.hypotheses, &case.references, &options));
+    }
+}
+
+#[test]
+fn intervals_and_significance_are_those_of_sacrebleu() {
+    let golden = Golden::read();
+    assert!(golden.bootstrap.len() >= 4);
+    for case in &golden.bootstrap {
+        let bootstrap = Bootstrap { samples: case.samples, seed: case.seed };
+        for (name, expected) in &case.results {
+            let metric = match name.as_str() {
+                "bleu" => Metric::Bleu(BleuOptions { lowercase: true, ..BleuOptions::default() }),
+                "chrf" => Metric::Chrf(ChrfOptions::default()),
+                _ => Metric::Chrf(ChrfOptions::plus_plus()),
+            };
+            let counts = metric.counts(&case.hypotheses, &case.references);
+            let baseline = metric.counts(&case.baseline, &case.references);
+            let (scores, others) = (counts.bootstrap(&bootstrap), baseline.bootstrap(&bootstrap));
+            let place = format!("{name}, seed {}", case.seed);
+            assert_eq!(counts.line(Some(&Interval::of(&scores))), expected.line, "{place}");
+            let signature = with_our_version(&expected.signature, &golden.sacrebleu);
+            assert_eq!(counts.signature(Some(&bootstrap)), signature, "{place}");
+            assert!((baseline.score() - expected.baseline).abs() <= TOLERANCE, "{place}");
+            let p = p_value(&scores, &others, counts.score() - baseline.score());
+            assert!((p - expected.p).abs() <= TOLERANCE, "{place}: {p} here, {} by sacreBLEU", expected.p);
+        }
     }
 }

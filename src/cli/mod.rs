@@ -3,6 +3,7 @@
 mod attention;
 mod average;
 mod bench;
+mod doctor;
 mod evaluate;
 mod export;
 mod gradcheck;
@@ -13,6 +14,7 @@ mod report;
 mod score;
 mod search;
 mod tape;
+mod text;
 mod train;
 mod translate;
 
@@ -38,6 +40,7 @@ enum Command {
     Attention(attention::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
+    Doctor(Box<doctor::Arguments>),
     Gradcheck(gradcheck::Arguments),
     Bench(bench::Arguments),
     Report(report::Arguments),
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Attention(arguments) => attention::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Gradcheck(arguments) => gradcheck::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::model::LoadedEnsemble;
 use super::search::BatchingArguments;
-use crate::data::corpus::{read_lines, read_tsv};
+use crate::data::corpus::{Files, read_lines};
 use crate::data::tokenizer::{EOS, Tokenizer};
 use crate::decode::{NextToken, Translator, score_all};
 use crate::train::SentenceBar;
@@ -49,9 +49,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let pairs = Pairs::read(arguments)?;
     let model = LoadedEnsemble::load(&arguments.model)?;
     let target = &model.target_tokenizer;
-    let sources =
-        encode(&pairs.sources, &model.source_tokenizer, pairs.source_name, model.models.longest_source())?;
-    let targets = encode(&pairs.targets, target, pairs.target_name, model.models.longest_target())?;
+    let (source, models) = (&model.source_tokenizer, &model.models);
+    let sources = encode(pairs.numbered(&pairs.sources), source, pairs.source_name, models.longest_source())?;
+    let targets = encode(pairs.numbered(&pairs.targets), target, pairs.target_name, models.longest_target())?;
+    let lines = pairs.lines;
     let pairs: Vec<(Vec<u32>, Vec<u32>)> = sources.into_iter().zip(targets).collect();
     let bar = SentenceBar::new(pairs.len());
     let scores = score_all(&model.models, &pairs, Translator::SPECIALS, &batching, |count| bar.done(count));
@@ -59,7 +60,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut all = Sum::default();
-    for (line, (log_probs, (_, ids))) in (1..).zip(scores.iter().zip(&pairs)) {
+    for (line, (log_probs, (_, ids))) in lines.iter().zip(scores.iter().zip(&pairs)) {
         let own = Sum { log_prob: log_probs.iter().sum(), tokens: log_probs.len() };
         if arguments.json {
             let token = |(&id, log_prob)| json!({ "token": target.token(id), "log_prob": log_prob });
@@ -92,10 +93,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The text to score, line by line: blank lines keep their numbers.
+/// The text to score.
 struct Pairs<'a> {
     sources: Vec<String>,
     targets: Vec<String>,
+    /// The line of each pair, counted from 1.
+    lines: Vec<usize>,
     source_name: &'a Path,
     target_name: &'a Path,
 }
@@ -109,15 +112,22 @@ impl<'a> Pairs<'a> {
                     let (source, target) = (source_name.display(), target_name.display());
                     bail!("{source} has {} lines, but {target} has {}", sources.len(), targets.len());
                 }
-                Ok(Self { sources, targets, source_name, target_name })
+                let lines = (1..=sources.len()).collect();
+                Ok(Self { sources, targets, lines, source_name, target_name })
             }
             (_, _, Some(name)) => {
-                let pairs = read_tsv(name)?.pairs;
-                let (sources, targets) = pairs.into_iter().map(|pair| (pair.source, pair.target)).unzip();
-                Ok(Self { sources, targets, source_name: name, target_name: name })
+                let corpus = Files::Tsv(name.clone()).read()?;
+                let (sources, targets) =
+                    corpus.pairs.into_iter().map(|pair| (pair.source, pair.target)).unzip();
+                Ok(Self { sources, targets, lines: corpus.lines, source_name: name, target_name: name })
             }
             _ => bail!("name --src and --tgt, or --tsv"),
         }
+    }
+
+    /// The texts of one side with their lines.
+    fn numbered<'t>(&self, texts: &'t [String]) -> impl Iterator<Item = (usize, &'t String)> {
+        self.lines.iter().copied().zip(texts)
     }
 }
 
@@ -125,7 +135,12 @@ impl<'a> Pairs<'a> {
 ///
 /// # Errors
 /// Where a line has more than the model can take: a part of it is not what was asked about.
-fn encode(lines: &[String], tokenizer: &Tokenizer, name: &Path, longest: usize) -> Result<Vec<Vec<u32>>> {
+fn encode<'t>(
+    lines: impl Iterator<Item = (usize, &'t String)>,
+    tokenizer: &Tokenizer,
+    name: &Path,
+    longest: usize,
+) -> Result<Vec<Vec<u32>>> {
     let ids_of = |(number, line): (usize, &String)| {
         let mut ids = tokenizer.encode(line);
         ids.push(EOS);
@@ -135,7 +150,7 @@ fn encode(lines: &[String], tokenizer: &Tokenizer, name: &Path, longest: usize) 
         }
         Ok(ids)
     };
-    (1..).zip(lines).map(ids_of).collect()
+    lines.map(ids_of).collect()
 }
 
 /// The log-probability of so many tokens.

@@ -1,11 +1,11 @@
-//! Settings of the text and its tokens.
+//! Settings of the text.
 
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::data::tokenizer::TokenizerConfig;
+use crate::data::corpus::Files;
 
 /// Where the text comes from. With nothing named, the built-in corpus.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,18 +20,39 @@ pub struct DataConfig {
     /// Source and target in one file, separated by a tab.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tsv: Option<PathBuf>,
+    /// Source and target in one file, a JSON object a line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jsonl: Option<PathBuf>,
     /// Sources to validate with; without them, a part of the training text is held out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_source: Option<PathBuf>,
     /// Their translations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_target: Option<PathBuf>,
+    /// Both, separated by a tab.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_tsv: Option<PathBuf>,
+    /// Both, a JSON object a line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_jsonl: Option<PathBuf>,
     /// Sources to test the finished model with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_source: Option<PathBuf>,
     /// Their translations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_target: Option<PathBuf>,
+    /// Both, separated by a tab.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_tsv: Option<PathBuf>,
+    /// Both, a JSON object a line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_jsonl: Option<PathBuf>,
+    /// What JSON objects call the source: `source`, if it is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_key: Option<String>,
+    /// What JSON objects call the target: `target`, if it is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_key: Option<String>,
     /// The longest sentence, in tokens, that is used in training.
     pub max_length: usize,
 }
@@ -42,67 +63,91 @@ impl Default for DataConfig {
             source: None,
             target: None,
             tsv: None,
+            jsonl: None,
             valid_source: None,
             valid_target: None,
+            valid_tsv: None,
+            valid_jsonl: None,
             test_source: None,
             test_target: None,
+            test_tsv: None,
+            test_jsonl: None,
+            source_key: None,
+            target_key: None,
             max_length: 128,
         }
     }
 }
 
+/// The options that name one part of the text, in the order of [`Files`].
+const FLAGS: [[&str; 4]; 3] = [
+    ["--src", "--tgt", "--tsv", "--jsonl"],
+    ["--valid-src", "--valid-tgt", "--valid-tsv", "--valid-jsonl"],
+    ["--test-src", "--test-tgt", "--test-tsv", "--test-jsonl"],
+];
+
 impl DataConfig {
     /// Whether no data is named.
     pub fn is_builtin(&self) -> bool {
-        self.source.is_none() && self.target.is_none() && self.tsv.is_none()
+        self.training().is_none()
+    }
+
+    /// The files to train with.
+    pub fn training(&self) -> Option<Files> {
+        self.files([&self.source, &self.target, &self.tsv, &self.jsonl])
+    }
+
+    /// The files to validate with.
+    pub fn validation(&self) -> Option<Files> {
+        self.files([&self.valid_source, &self.valid_target, &self.valid_tsv, &self.valid_jsonl])
+    }
+
+    /// The files to test with.
+    pub fn test(&self) -> Option<Files> {
+        self.files([&self.test_source, &self.test_target, &self.test_tsv, &self.test_jsonl])
+    }
+
+    fn files(&self, named: [&Option<PathBuf>; 4]) -> Option<Files> {
+        let key = |key: &Option<String>, default: &str| key.clone().unwrap_or_else(|| default.to_owned());
+        match named.map(Clone::clone) {
+            [Some(source), Some(target), ..] => Some(Files::Parallel { source, target }),
+            [_, _, Some(path), _] => Some(Files::Tsv(path)),
+            [_, _, _, Some(path)] => Some(Files::Jsonl {
+                path,
+                source_key: key(&self.source_key, "source"),
+                target_key: key(&self.target_key, "target"),
+            }),
+            _ => None,
+        }
     }
 
     pub(super) fn validate(&self) -> Result<()> {
-        let pairs = [
-            (&self.source, &self.target, "--src", "--tgt"),
-            (&self.valid_source, &self.valid_target, "--valid-src", "--valid-tgt"),
-            (&self.test_source, &self.test_target, "--test-src", "--test-tgt"),
+        let parts = [
+            [&self.source, &self.target, &self.tsv, &self.jsonl],
+            [&self.valid_source, &self.valid_target, &self.valid_tsv, &self.valid_jsonl],
+            [&self.test_source, &self.test_target, &self.test_tsv, &self.test_jsonl],
         ];
-        for (source, target, source_flag, target_flag) in pairs {
-            match (source, target) {
-                (Some(_), None) => bail!("{source_flag} needs {target_flag}"),
-                (None, Some(_)) => bail!("{target_flag} needs {source_flag}"),
+        for (named, [source, target, tsv, jsonl]) in parts.iter().zip(FLAGS) {
+            let both = format!("{source} and {target}");
+            match named.map(Option::is_some) {
+                [true, false, ..] => bail!("{source} needs {target}"),
+                [false, true, ..] => bail!("{target} needs {source}"),
+                [true, _, true, _] => bail!("{tsv} holds both sides: it does not go with {both}"),
+                [true, _, _, true] => bail!("{jsonl} holds both sides: it does not go with {both}"),
+                [_, _, true, true] => bail!("{tsv} and {jsonl} are two texts: name one"),
                 _ => {}
             }
         }
-        if self.tsv.is_some() && self.source.is_some() {
-            bail!("--tsv holds both sides: it does not go with --src and --tgt");
+        if self.is_builtin() && (self.validation().is_some() || self.test().is_some()) {
+            bail!(
+                "validation or test text is named, but no training text: name --src and --tgt, --tsv or --jsonl"
+            );
         }
-        if self.is_builtin() && (self.valid_source.is_some() || self.test_source.is_some()) {
-            bail!("validation or test text is named, but no training text: name --src and --tgt, or --tsv");
+        let jsonl = [&self.jsonl, &self.valid_jsonl, &self.test_jsonl];
+        if (self.source_key.is_some() || self.target_key.is_some()) && jsonl.iter().all(|path| path.is_none())
+        {
+            bail!("--source-key and --target-key are of JSON objects: name --jsonl");
         }
         Ok(())
-    }
-}
-
-/// How text becomes tokens.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TokenizerSettings {
-    /// Subwords of each vocabulary, 8,000 where it is not said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vocab_size: Option<usize>,
-    /// One vocabulary for both languages.
-    pub joint: bool,
-    /// Whether text is lower-cased, in training and in translating.
-    pub lowercase: bool,
-}
-
-impl Default for TokenizerSettings {
-    fn default() -> Self {
-        Self { vocab_size: None, joint: true, lowercase: false }
-    }
-}
-
-impl TokenizerSettings {
-    /// The settings as the tokenizer takes them.
-    pub fn resolved(&self) -> TokenizerConfig {
-        let vocab_size = self.vocab_size.unwrap_or(8000);
-        TokenizerConfig { vocab_size, lowercase: self.lowercase, ..TokenizerConfig::default() }
     }
 }

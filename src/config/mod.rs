@@ -2,6 +2,7 @@
 
 mod data;
 mod model;
+mod tokenizer;
 mod train;
 
 use std::path::Path;
@@ -11,8 +12,9 @@ use nn::Dropouts;
 use optim::Schedule;
 use serde::{Deserialize, Serialize};
 
-pub use data::{DataConfig, TokenizerSettings};
+pub use data::DataConfig;
 pub use model::ModelConfig;
+pub use tokenizer::TokenizerSettings;
 pub use train::{Metric, TrainConfig};
 
 /// All settings. Unknown keys are errors.
@@ -67,10 +69,7 @@ impl Config {
     pub fn validate(&self) -> Result<()> {
         self.data.validate()?;
         self.train.validate()?;
-        if self.tokenizer.vocab_size.is_some_and(|size| size < 16) {
-            bail!("tokenizer.vocab_size must be at least 16");
-        }
-        Ok(())
+        self.tokenizer.validate()
     }
 
     /// The recipe for the built-in corpus, which is smaller and more regular than real text: a small vocabulary, small

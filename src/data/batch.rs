@@ -27,11 +27,16 @@ impl Example {
 pub struct Encoded {
     /// The examples, in the order of the pairs.
     pub examples: Vec<Example>,
+    /// The number of each example's pair.
+    pub kept: Vec<usize>,
     /// Pairs that were left out because a side is too long.
     pub dropped_long: usize,
+    /// Pairs that were left out because a side has no tokens: nothing but invisible characters.
+    pub dropped_empty: usize,
 }
 
-/// Pairs as tokens. Those of which a side has more than `max_length` tokens, the end mark included, are left out.
+/// Pairs as tokens. Those of which a side has more than `max_length` tokens, the end mark included, or none at all, are
+/// left out.
 ///
 /// # Errors
 /// Where all are.
@@ -45,22 +50,31 @@ pub fn encode_pairs(
         ids.push(EOS);
         ids
     };
-    let mut encoded = Encoded { examples: Vec::new(), dropped_long: 0 };
+    let mut encoded = Encoded { examples: Vec::new(), kept: Vec::new(), dropped_long: 0, dropped_empty: 0 };
     let mut shortest = usize::MAX;
-    for pair in pairs {
+    for (number, pair) in pairs.iter().enumerate() {
         let example = Example {
             source: with_end(source.encode(&pair.source)),
             target: with_end(target.encode(&pair.target)),
         };
+        if example.source.len() < 2 || example.target.len() < 2 {
+            encoded.dropped_empty += 1;
+            continue;
+        }
         shortest = shortest.min(example.length());
         if example.length() > max_length {
             encoded.dropped_long += 1;
         } else {
             encoded.examples.push(example);
+            encoded.kept.push(number);
         }
     }
-    if encoded.examples.is_empty() {
-        bail!("all {} pairs are longer than {max_length} tokens; the shortest has {shortest}", pairs.len());
+    match (encoded.examples.is_empty(), encoded.dropped_long) {
+        (true, 0) => bail!("none of the {} pairs has tokens on both sides", pairs.len()),
+        (true, long) => {
+            bail!("all {long} pairs are longer than {max_length} tokens; the shortest has {shortest}")
+        }
+        (false, _) => {}
     }
     Ok(encoded)
 }

@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod builtin;
 pub mod corpus;
+pub mod doctor;
 pub mod tokenizer;
 
 /// A sentence and its translation.

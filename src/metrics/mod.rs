@@ -20,7 +20,10 @@
 //! ```
 
 mod bleu;
+mod bootstrap;
 mod chrf;
+mod metric;
+mod numpy;
 mod tokenize;
 
 use std::borrow::Cow;
@@ -29,7 +32,9 @@ use std::hash::Hash;
 use std::ops::AddAssign;
 
 pub use bleu::{Bleu, BleuOptions, BleuStats, bleu};
+pub use bootstrap::{Bootstrap, Interval, p_value};
 pub use chrf::{Chrf, ChrfOptions, ChrfStats, chrf};
+pub use metric::{Counts, Metric};
 pub use tokenize::{Tokenize, UnknownTokenize};
 
 /// How many n-grams of one order a hypothesis and its reference have, and how many they share.

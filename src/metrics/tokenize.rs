@@ -23,9 +23,11 @@ pub enum Tokenize {
     V13a,
     /// The text is taken as tokenised: only white space separates tokens.
     None,
+    /// Every character is a token: for scripts without spaces.
+    Char,
 }
 
-/// The error of parsing a [`Tokenize`]: the name is neither `13a` nor `none`.
+/// The error of parsing a [`Tokenize`]: the name is none of `13a`, `none` and `char`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownTokenize {
     /// The name that was given.
@@ -38,6 +40,9 @@ impl Tokenize {
         match self {
             Self::V13a => Cow::Owned(tokenize_13a(segment)),
             Self::None => Cow::Borrowed(segment),
+            Self::Char => {
+                Cow::Owned(segment.chars().flat_map(|character| [' ', character]).skip(1).collect())
+            }
         }
     }
 }
@@ -47,6 +52,7 @@ impl fmt::Display for Tokenize {
         formatter.pad(match self {
             Self::V13a => "13a",
             Self::None => "none",
+            Self::Char => "char",
         })
     }
 }
@@ -58,6 +64,7 @@ impl FromStr for Tokenize {
         match name {
             "13a" => Ok(Self::V13a),
             "none" => Ok(Self::None),
+            "char" => Ok(Self::Char),
             _ => Err(UnknownTokenize { name: name.to_owned() }),
         }
     }
@@ -65,7 +72,7 @@ impl FromStr for Tokenize {
 
 impl fmt::Display for UnknownTokenize {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "unknown tokenisation {:?}: known are \"13a\" and \"none\"", self.name)
+        write!(formatter, "unknown tokenisation {:?}: known are \"13a\", \"none\" and \"char\"", self.name)
     }
 }
 
@@ -208,11 +215,20 @@ mod tests {
     }
 
     #[test]
+    fn every_character_can_be_a_token() {
+        assert_eq!(Tokenize::Char.apply("猫 a."), "猫   a .");
+        assert_eq!(Tokenize::Char.apply(""), "");
+    }
+
+    #[test]
     fn names_are_those_of_sacrebleu() {
-        for tokenize in [Tokenize::V13a, Tokenize::None] {
+        for tokenize in [Tokenize::V13a, Tokenize::None, Tokenize::Char] {
             assert_eq!(tokenize.to_string().parse(), Ok(tokenize));
         }
         let error = "intl".parse::<Tokenize>().expect_err("the tokenisation does not exist here");
-        assert_eq!(error.to_string(), "unknown tokenisation \"intl\": known are \"13a\" and \"none\"");
+        assert_eq!(
+            error.to_string(),
+            "unknown tokenisation \"intl\": known are \"13a\", \"none\" and \"char\""
+        );
     }
 }

@@ -1,16 +1,15 @@
 //! Text and tokenizers of a run.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result, bail};
+use autograd::rng;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, DataConfig};
 use crate::data::Pair;
-use crate::data::batch::{Example, encode_pairs};
+use crate::data::batch::{Encoded, Example, encode_pairs};
 use crate::data::builtin::{self, Sizes};
-use crate::data::corpus::{read_parallel, read_tsv};
-use crate::data::tokenizer::Tokenizer;
+use crate::data::corpus::Files;
+use crate::data::tokenizer::{EOS, Sampler, Tokenizer};
 
 /// The text of a run.
 #[derive(Clone, Debug, Default)]
@@ -46,23 +45,15 @@ impl Corpora {
             return Ok(Self { train, valid, test, unseen, notes });
         }
         let mut notes = Vec::new();
-        let mut read =
-            |source: &Option<PathBuf>, target: &Option<PathBuf>, what: &str| -> Result<Vec<Pair>> {
-                let (Some(source), Some(target)) = (source, target) else { return Ok(Vec::new()) };
-                let corpus = read_parallel(source, target)?;
-                notes.push(describe(what, corpus.pairs.len(), corpus.blank));
-                Ok(corpus.pairs)
-            };
-        let mut valid = read(&config.valid_source, &config.valid_target, "validation")?;
-        let test = read(&config.test_source, &config.test_target, "test")?;
-        let mut train = match &config.tsv {
-            Some(path) => {
-                let corpus = read_tsv(path)?;
-                notes.push(describe("training", corpus.pairs.len(), corpus.blank));
-                corpus.pairs
-            }
-            None => read(&config.source, &config.target, "training")?,
+        let mut read = |files: Option<Files>, what: &str| -> Result<Vec<Pair>> {
+            let Some(files) = files else { return Ok(Vec::new()) };
+            let corpus = files.read()?;
+            notes.push(describe(what, corpus.pairs.len(), corpus.blank.len()));
+            Ok(corpus.pairs)
         };
+        let mut valid = read(config.validation(), "validation")?;
+        let test = read(config.test(), "test")?;
+        let mut train = read(config.training(), "training")?;
         if valid.is_empty() {
             // Every so many lines, not the last ones: files are often in some order.
             let wanted = (train.len() / 100).clamp(1, 500);
@@ -102,12 +93,13 @@ pub struct Prepared {
     pub source_tokenizer: Tokenizer,
     /// The target side's.
     pub target_tokenizer: Tokenizer,
-    /// The training examples.
+    /// The training examples; with dropout of merges, those of the pass over the text that was begun last.
     pub train: Vec<Example>,
     /// The validation examples.
     pub valid: Vec<Example>,
-    /// A checksum of the training examples.
+    /// A checksum of the training examples, as they are without dropout of merges.
     pub checksum: u32,
+    resampling: Option<Resampling>,
 }
 
 impl Prepared {
@@ -130,13 +122,21 @@ impl Prepared {
         let train = encode(&corpora.train).context("training text")?;
         let valid = encode(&corpora.valid).context("validation text")?;
         for (what, encoded) in [("training", &train), ("validation", &valid)] {
-            if encoded.dropped_long > 0 {
-                corpora.notes.push(format!(
-                    "{} {what} pairs are longer than {} tokens and left out",
-                    encoded.dropped_long, config.data.max_length
-                ));
+            let (long, empty) = (encoded.dropped_long, encoded.dropped_empty);
+            if long > 0 {
+                let limit = config.data.max_length;
+                corpora
+                    .notes
+                    .push(format!("{long} {what} pairs are longer than {limit} tokens and left out"));
+            }
+            if empty > 0 {
+                corpora
+                    .notes
+                    .push(format!("{empty} {what} pairs have a side without tokens and are left out"));
             }
         }
+        let tokenizers = (&source_tokenizer, &target_tokenizer);
+        let resampling = Resampling::new(&corpora.train, &train, tokenizers, config)?;
         let mut hasher = crc32fast::Hasher::new();
         for example in &train.examples {
             for side in [&example.source, &example.target] {
@@ -152,11 +152,77 @@ impl Prepared {
             train: train.examples,
             valid: valid.examples,
             checksum: hasher.finalize(),
+            resampling,
+        })
+    }
+
+    /// Makes the training examples those of this pass over the text: with dropout of merges, other subwords in each.
+    pub fn begin_epoch(&mut self, epoch: u64, threads: usize) {
+        if let Some(resampling) = &self.resampling {
+            self.train = resampling.epoch(epoch, threads);
+        }
+    }
+}
+
+/// The training text, cut into other subwords in each pass over it.
+#[derive(Clone, Debug)]
+struct Resampling {
+    source: Sampler,
+    target: Sampler,
+    /// The examples without dropout.
+    plain: Vec<Example>,
+    /// The probability that a merge is left out.
+    share: f64,
+    seed: u64,
+    max_length: usize,
+}
+
+impl Resampling {
+    fn new(
+        pairs: &[Pair],
+        encoded: &Encoded,
+        (source, target): (&Tokenizer, &Tokenizer),
+        config: &Config,
+    ) -> Result<Option<Self>> {
+        let share = config.tokenizer.dropout;
+        if share == 0.0 {
+            return Ok(None);
+        }
+        let kept = || encoded.kept.iter().map(|&number| &pairs[number]);
+        Ok(Some(Self {
+            source: Sampler::new(source, kept().map(|pair| pair.source.as_str()))?,
+            target: Sampler::new(target, kept().map(|pair| pair.target.as_str()))?,
+            plain: encoded.examples.clone(),
+            share,
+            seed: rng::derive(config.train.seed, DROPOUT_STREAM),
+            max_length: config.data.max_length,
+        }))
+    }
+
+    /// A function of the seed, the epoch and the sentence, so that a training that was stopped goes on exactly.
+    fn epoch(&self, epoch: u64, threads: usize) -> Vec<Example> {
+        let seed = rng::derive(self.seed, epoch);
+        autograd::in_order(self.plain.len(), threads, |i| {
+            let side = |sampler: &Sampler, number: u64| {
+                let mut ids = sampler.sample(i, self.share, rng::derive(seed, 2 * i as u64 + number));
+                ids.push(EOS);
+                ids
+            };
+            let sampled = Example { source: side(&self.source, 0), target: side(&self.target, 1) };
+            // Smaller pieces are more of them; what would be too long stays as it is.
+            if sampled.length() > self.max_length { self.plain[i].clone() } else { sampled }
         })
     }
 }
 
-fn train_tokenizers(pairs: &[Pair], config: &Config) -> Result<(Tokenizer, Tokenizer)> {
+/// What sets these random numbers apart from others of the same seed.
+const DROPOUT_STREAM: u64 = 0x6472_6f70_6f75_7400;
+
+/// Learns the vocabularies of source and target, or one for both.
+///
+/// # Errors
+/// Where there is no text, or a vocabulary is too small for its characters.
+pub fn train_tokenizers(pairs: &[Pair], config: &Config) -> Result<(Tokenizer, Tokenizer)> {
     let settings = config.tokenizer.resolved();
     let sources = pairs.iter().map(|pair| pair.source.as_str());
     let targets = pairs.iter().map(|pair| pair.target.as_str());

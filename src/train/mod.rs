@@ -19,7 +19,7 @@ mod truth;
 mod validate;
 
 pub use average::Mean;
-pub use data::{Corpora, Prepared, tokenizers_of};
+pub use data::{Corpora, Prepared, tokenizers_of, train_tokenizers};
 pub use freeze::freeze;
 pub(crate) use report::thousands;
 pub use report::{Reporter, SentenceBar};

@@ -215,6 +215,7 @@ impl Trainer {
     fn plan_batches(&mut self) {
         if self.plan.is_empty() {
             let train = &self.config.train;
+            self.data.begin_epoch(self.progress.epoch, train.thread_count());
             self.plan = plan_epoch(&self.data.train, train.batch_tokens, train.seed, self.progress.epoch);
         }
     }

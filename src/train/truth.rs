@@ -58,11 +58,11 @@ impl Replay {
         freeze(&mut model, &config.train.freeze)?;
         load_weights(&mut model, checkpoint.training_weights()).with_context(|| name.to_string())?;
         let mut corpora = Corpora::read(&config.data, config.train.seed)?;
-        let data = Prepared::new(&mut corpora, &config, Some(tokenizers))?;
+        let mut data = Prepared::new(&mut corpora, &config, Some(tokenizers))?;
         if training.data_checksum != data.checksum {
             bail!("{name}: the training text is not the one this run began with");
         }
-        let batches = batches_of(&data.train, &config.train, step);
+        let batches = batches_of(&mut data, &config.train, step);
         Ok(Self { model, train: config.train, examples: data.train, batches, step, weights_after })
     }
 
@@ -101,10 +101,11 @@ impl Replay {
 }
 
 /// The batches of step `step`: epochs are planned one after the other, as training does it.
-fn batches_of(examples: &[Example], train: &TrainConfig, step: u64) -> Vec<Vec<usize>> {
+fn batches_of(data: &mut Prepared, train: &TrainConfig, step: u64) -> Vec<Vec<usize>> {
     let mut before = step as usize - 1;
     for epoch in 0.. {
-        let plan = plan_epoch(examples, train.batch_tokens, train.seed, epoch);
+        data.begin_epoch(epoch, train.thread_count());
+        let plan = plan_epoch(&data.train, train.batch_tokens, train.seed, epoch);
         let steps = plan.len().div_ceil(train.accumulate);
         if before < steps {
             let batches = plan.chunks(train.accumulate).nth(before);
@@ -207,7 +208,7 @@ mod tests {
     use crate::config::{DataConfig, ModelConfig, TokenizerSettings};
     use crate::train::{Outcome, Trainer};
 
-    /// A small model with dropout and without kinks, trained for `steps` steps of two batches, a few of them an epoch.
+    /// A small model with dropout, of merges too, and without kinks, trained for `steps` steps of two batches, a few of them an epoch.
     fn trained(steps: u64) -> (TempDir, Run) {
         let folder = tempfile::tempdir().unwrap();
         let words = ["one", "two", "three", "four", "five", "six", "seven"];
@@ -218,7 +219,11 @@ mod tests {
         std::fs::write(&tsv, lines).unwrap();
         let config = Config {
             data: DataConfig { tsv: Some(tsv), ..DataConfig::default() },
-            tokenizer: TokenizerSettings { vocab_size: Some(60), ..TokenizerSettings::default() },
+            tokenizer: TokenizerSettings {
+                vocab_size: Some(60),
+                dropout: 0.1,
+                ..TokenizerSettings::default()
+            },
             model: ModelConfig {
                 d_model: Some(16),
                 ffn: Some(24),
@@ -247,11 +252,17 @@ mod tests {
         (folder, run)
     }
 
-    /// The loss that training noted at this step.
+    /// The loss that training noted at this step, to the last bit: read by the standard library, since `serde_json` may be
+    /// one off.
     fn loss_at(run: &Run, step: u64) -> f64 {
         let text = std::fs::read_to_string(run.metrics()).unwrap();
-        let mut lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-        lines.find(|line| line["kind"] == "train" && line["step"] == step).unwrap()["loss"].as_f64().unwrap()
+        let of_step = |line: &&str| {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            value["kind"] == "train" && value["step"] == step
+        };
+        let line = text.lines().find(of_step).unwrap();
+        let (_, after) = line.split_once("\"loss\":").unwrap();
+        after.split([',', '}']).next().unwrap().parse().unwrap()
     }
 
     #[test]

@@ -7,6 +7,7 @@ use clap::Args;
 use nn::{Dropouts, Preset};
 use optim::Schedule;
 
+use crate::cli::text::{TextArguments, TokenArguments};
 use crate::config::{Config, Metric};
 use crate::train::Reset;
 
@@ -24,39 +25,13 @@ pub(in crate::cli) struct Arguments {
     /// Settings in TOML; options on the command line go before it
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Source sentences, one a line, plain or gzip
-    #[arg(long, value_name = "FILE")]
-    src: Option<PathBuf>,
-    /// Their translations, line by line
-    #[arg(long, value_name = "FILE")]
-    tgt: Option<PathBuf>,
-    /// Source and target in one file, separated by a tab
-    #[arg(long, value_name = "FILE")]
-    tsv: Option<PathBuf>,
-    /// Sources to validate with
-    #[arg(long, value_name = "FILE")]
-    valid_src: Option<PathBuf>,
-    /// Their translations
-    #[arg(long, value_name = "FILE")]
-    valid_tgt: Option<PathBuf>,
-    /// Sources to test the finished model with
-    #[arg(long, value_name = "FILE")]
-    test_src: Option<PathBuf>,
-    /// Their translations
-    #[arg(long, value_name = "FILE")]
-    test_tgt: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) text: TextArguments,
+    #[command(flatten)]
+    tokens: TokenArguments,
     /// Named size of the model: tiny, small or base
     #[arg(long, value_name = "NAME")]
     preset: Option<Preset>,
-    /// Lower-case all text, in training and in translating
-    #[arg(long)]
-    lowercase: bool,
-    /// Subwords of each vocabulary
-    #[arg(long, value_name = "N")]
-    vocab_size: Option<usize>,
-    /// A vocabulary for each language instead of one for both
-    #[arg(long)]
-    separate_vocab: bool,
     /// Folder of the run
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
@@ -142,11 +117,6 @@ pub(in crate::cli) struct Arguments {
 }
 
 impl Arguments {
-    /// Whether training text is named.
-    pub(super) fn names_data(&self) -> bool {
-        self.src.is_some() || self.tgt.is_some() || self.tsv.is_some()
-    }
-
     /// The configuration with the command line's options put over it.
     ///
     /// # Errors
@@ -162,23 +132,8 @@ impl Arguments {
                 *to = from.cloned();
             }
         }
-        let data = &mut config.data;
-        if self.src.is_some() || self.tgt.is_some() {
-            data.tsv = None;
-        }
-        if self.tsv.is_some() && self.src.is_none() && self.tgt.is_none() {
-            (data.source, data.target) = (None, None);
-        }
-        set_some(&mut data.source, self.src.as_ref());
-        set_some(&mut data.target, self.tgt.as_ref());
-        set_some(&mut data.tsv, self.tsv.as_ref());
-        set_some(&mut data.valid_source, self.valid_src.as_ref());
-        set_some(&mut data.valid_target, self.valid_tgt.as_ref());
-        set_some(&mut data.test_source, self.test_src.as_ref());
-        set_some(&mut data.test_target, self.test_tgt.as_ref());
-        set_some(&mut config.tokenizer.vocab_size, self.vocab_size.as_ref());
-        config.tokenizer.lowercase |= self.lowercase;
-        config.tokenizer.joint &= !self.separate_vocab;
+        self.text.apply(&mut config.data);
+        self.tokens.apply(&mut config.tokenizer);
         set(&mut config.model.preset, self.preset.as_ref());
         set_some(&mut config.model.dropout, self.dropout.map(Dropouts::all).as_ref());
         self.apply_limits(config);

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 pub(super) use arguments::Arguments;
 
+use super::text::default_config;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, DataConfig};
 use crate::train::{Corpora, Outcome, Prepared, Run, Summary, Trainer, install_stop_signals, tokenizers_of};
@@ -44,13 +45,12 @@ fn start(arguments: &Arguments) -> Result<Trainer> {
     let mut config = match (&arguments.config, &from) {
         (Some(path), _) => Config::read(path)?,
         (None, Some(from)) => from.config.clone(),
-        (None, None) if arguments.names_data() => Config::default(),
-        (None, None) => Config::builtin(),
+        (None, None) => default_config(&arguments.text),
     };
     if let Some(from) = &from {
         // Weights mean nothing without the vocabulary that they were trained with.
         config.tokenizer = from.config.tokenizer.clone();
-        if arguments.names_data() {
+        if arguments.text.names_training() {
             // Its own text, for validation too, gives way to what is named.
             config.data = DataConfig { max_length: config.data.max_length, ..DataConfig::default() };
         }

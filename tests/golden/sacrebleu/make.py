@@ -7,11 +7,13 @@ at every run.
 """
 
 import json
+import os
 import random
 from pathlib import Path
 
 import sacrebleu
 from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.significance import PairedTest
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 # name -> pairs of (hypothesis, reference)
@@ -176,11 +178,45 @@ def case(name, pairs):
         "bleu": expected_bleu(*both),
         "bleu_lowercase": expected_bleu(*both, lowercase=True),
         "bleu_none": expected_bleu(*both, tokenize="none"),
+        "bleu_char": expected_bleu(*both, tokenize="char"),
         "chrf": expected_chrf(*both),
         "chrf_plus_plus": expected_chrf(*both, word_order=2),
         "chrf_plus_plus_lowercase": expected_chrf(*both, word_order=2, lowercase=True),
         "chrf_whitespace": expected_chrf(*both, whitespace=True),
         "chrf_beta_3": expected_chrf(*both, char_order=4, word_order=1, beta=3),
+    }
+
+
+def resampled(seed, samples, pairs, baseline):
+    """Intervals and significance of one system against another."""
+    os.environ["SACREBLEU_SEED"] = str(seed)
+    hypotheses, references = [list(side) for side in zip(*pairs)]
+    make = {
+        "bleu": lambda: BLEU(lowercase=True),
+        "chrf": CHRF,
+        "chrf++": lambda: CHRF(word_order=2),
+    }
+    metrics = {name: metric() for name, metric in make.items()}
+    systems = [("baseline", baseline), ("system", hypotheses)]
+    signatures, scores = PairedTest(systems, metrics, [references], "bs", samples)()
+    results = {}
+    for name, column in zip(make, list(scores)[1:]):
+        metric = make[name]()
+        score = metric.corpus_score(hypotheses, [references], n_bootstrap=samples)
+        results[name] = {
+            "line": str(score),
+            "signature": str(metric.get_signature()),
+            "baseline": scores[column][0].score,
+            "p": scores[column][1].p_value,
+        }
+        assert str(signatures[column]) == results[name]["signature"]
+    return {
+        "seed": seed,
+        "samples": samples,
+        "hypotheses": hypotheses,
+        "baseline": baseline,
+        "references": references,
+        "results": results,
     }
 
 
@@ -190,8 +226,18 @@ def main():
     cases.append(case("random_pieces", pairs))
     # Single sentences are where smoothing, short orders and empty sides matter.
     cases += [case(f"random_pieces_{index}", [pair]) for index, pair in enumerate(pairs[:24])]
+    # A baseline that errs a little more often than the system.
+    draw = random.Random(7)
+    worse = [hypothesis if draw.random() < 0.7 else hypothesis[: len(hypothesis) // 2] for hypothesis, _ in pairs]
+    close = [hypothesis if draw.random() < 0.97 else "" for hypothesis, _ in pairs]
+    bootstrap = [
+        resampled(12345, 400, pairs, worse),
+        resampled(12345, 400, pairs, close),
+        resampled(9876543210, 100, pairs[:31], close[:31]),
+        resampled(0, 40, pairs[:1], worse[:1]),
+    ]
     # Everything but ASCII is escaped: the texts hold invisible characters.
-    text = json.dumps({"sacrebleu": sacrebleu.__version__, "cases": cases}, indent=1)
+    text = json.dumps({"sacrebleu": sacrebleu.__version__, "cases": cases, "bootstrap": bootstrap}, indent=1)
     Path(__file__).with_name("cases.json").write_text(text + "\n", encoding="ascii")
 
 

@@ -164,7 +164,7 @@ fn bad_formats_and_settings_are_named() {
     let unigram = with(&["--bpe-dropout", "0.1", "--subwords", "unigram"]);
     assert!(unigram.contains("tokenizer.dropout leaves out merges of byte-pair encoding"), "{unigram}");
     assert!(
-        with(&["--vocab-size", "20", "--subwords", "unigram"])
+        with(&["--vocab-size", "18", "--subwords", "unigram"])
             .contains("too small for the text's characters")
     );
     assert!(!folder.join("x").exists(), "nothing was begun");

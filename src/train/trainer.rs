@@ -151,9 +151,9 @@ impl Trainer {
             self.save_and_keep()?;
         }
         self.save()?;
-        let summary = self.conclude()?;
+        let (summary, model) = self.conclude()?;
         let tokenizers = (&self.data.source_tokenizer, &self.data.target_tokenizer);
-        self.reporter.line(&crate::teach::report::attempt(&self.run, &self.model, tokenizers));
+        self.reporter.line(&crate::teach::report::attempt(&self.run, &model, tokenizers));
         self.reporter.finish();
         Ok(Outcome::Finished(Box::new(summary)))
     }

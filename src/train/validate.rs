@@ -157,8 +157,8 @@ impl Trainer {
     }
 
     /// Chooses the finished model, the mean of the last validations' weights or the best single one, by the metric of the
-    /// configuration; and tests it.
-    pub(super) fn conclude(&mut self) -> Result<Summary> {
+    /// configuration; tests it; and gives what that showed, and the model.
+    pub(super) fn conclude(&mut self) -> Result<(Summary, Transformer)> {
         let best = Checkpoint::load(&self.run.best())?;
         let mut model = self.model.clone();
         load_weights(&mut model, &best.weights)?;
@@ -209,6 +209,6 @@ impl Trainer {
         let mut record = serde_json::to_value(&summary).context("the summary cannot be written as JSON")?;
         record["kind"] = json!("end");
         self.record(&record)?;
-        Ok(summary)
+        Ok((summary, model))
     }
 }

@@ -9,6 +9,7 @@
 //! * [`teach`]: pages and maps that show what a model does;
 //! * [`interchange`]: models as others read them;
 //! * [`mod@bench`]: how fast that is, on fixed workloads;
+//! * [`teach`]: the gradient microscope;
 //! * [`cli`]: the `gradus` program.
 
 pub use {autograd, nn, optim};

@@ -60,7 +60,7 @@ pub(super) struct Arguments {
 }
 
 /// What `--builtin` shows where no sentence is named.
-const PAIR: [&str; 2] = ["The small dog sees a red house.", "Le petit chien voit une maison rouge."];
+const PAIR: [&str; 2] = ["The white cat sees the dog.", "Le chat blanc voit le chien."];
 
 /// The smoothing of labels under the microscope.
 const SMOOTHING: f64 = 0.1;

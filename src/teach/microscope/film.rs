@@ -26,9 +26,18 @@ pub struct Frame {
 }
 
 /// How many frames a film has.
-pub(super) const FRAMES: u64 = 20;
+pub const FRAMES: u64 = 20;
 
 impl Film {
+    /// Leaves about this many frames, the first and the last among them.
+    #[must_use]
+    pub fn thinned(self, count: usize) -> Self {
+        let last = self.frames.len().saturating_sub(1);
+        let every = last.div_ceil(count.saturating_sub(1).max(1)).max(1);
+        let kept = |&(place, _): &(usize, Frame)| place == last || place.is_multiple_of(every);
+        Self { frames: self.frames.into_iter().enumerate().filter(kept).map(|(_, frame)| frame).collect() }
+    }
+
     /// Whether a film of `steps` steps has a frame after `step`: more of them at the beginning, where most happens.
     pub fn wants(step: u64, steps: u64) -> bool {
         let last = FRAMES - 1;

@@ -32,7 +32,7 @@ mod verdict;
 mod words;
 
 pub use builtin::{Builtin, train_builtin};
-pub use film::{Film, Frame};
+pub use film::{FRAMES, Film, Frame};
 pub use record::{Microscope, NodeRecord, Term};
 pub use specimen::{LONGEST, Specimen};
 pub use verdict::{Cell, RuleCheck, Verdict};

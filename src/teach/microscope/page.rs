@@ -10,7 +10,7 @@ use super::record::{Microscope, NodeRecord, norm};
 use super::store::{Detail, encode};
 
 /// Numbers may take this much of a page, so that the whole stays below 3 MB.
-const ROOM: usize = 2_400_000;
+const ROOM: usize = 1_900_000;
 
 const HTML: &str = include_str!("../page/index.html");
 const STYLE: &str = include_str!("../page/style.css");
@@ -130,7 +130,7 @@ impl Microscope {
 fn bug(bug: &Planted) -> Value {
     let Planted { fault, culprit, wrong, poisoned, loss } = bug;
     // A table of a thousand words is not worth its room.
-    let encode = |x: &Tensor<f64>| (x.len() <= 4000).then(|| encode(x, false));
+    let encode = |x: &Tensor<f64>| (x.len() <= 2100).then(|| encode(x, false));
     let wrong = match wrong {
         Wrong::Rule { input, added, cell, right } => json!({
             "kind": "rule", "input": input, "at": cell.at, "wrong": cell.analytic, "numeric": cell.numeric,

@@ -159,7 +159,9 @@ fn encode(side: &str, tokenizer: &Tokenizer, text: &str, model: &Transformer) ->
     if ids.is_empty() {
         bail!("--{side}: the sentence is empty");
     }
-    if ids.iter().all(|&id| id == UNK) {
+    // A space alone is a token that every model knows.
+    let known = |id: u32| id != UNK && tokenizer.token(id) != "▁";
+    if !ids.iter().any(|&id| known(id)) {
         bail!("--{side}: the model knows none of the characters of \"{}\"", text.trim());
     }
     // Two more: the mark, and one of padding.

@@ -13,23 +13,22 @@ pub(super) enum Detail {
     Double,
     /// Attention and layer normalisation, where the page computes invariants, in `f64`; the rest in `f32`.
     Mixed,
-    /// Everything in `f32`, with about seven digits.
+    /// The same without the gradients of weight matrices, which the page can compute.
+    Lean,
+    /// All of that in `f32`, with about seven digits.
     Single,
-    /// Without the gradients of parameters.
-    NoParameterGradients,
     /// Without parameters that are matrices.
     NoWeights,
 }
 
 impl Detail {
-    const ALL: [Self; 5] =
-        [Self::Double, Self::Mixed, Self::Single, Self::NoParameterGradients, Self::NoWeights];
+    const ALL: [Self; 5] = [Self::Double, Self::Mixed, Self::Lean, Self::Single, Self::NoWeights];
 
     /// What the page calls it.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Double => "f64",
-            Self::Mixed => "mixed",
+            Self::Mixed | Self::Lean => "mixed",
             _ => "f32",
         }
     }
@@ -63,7 +62,7 @@ impl Detail {
     pub(super) fn keeps_gradient(self, record: &Microscope, place: usize) -> bool {
         let node = &record.nodes[place];
         let moved = matches!(&node.terms[..], [term] if moves(&record.nodes[term.from]));
-        let parameter = node.op == "param" && self >= Self::NoParameterGradients;
+        let parameter = node.op == "param" && self >= Self::Lean;
         !moved && !(parameter && node.value.shape().rank() >= 2)
     }
 
@@ -81,7 +80,7 @@ impl Detail {
     fn double(self, record: &Microscope, place: usize, x: &Tensor<f64>) -> bool {
         let wanted = match self {
             Self::Double => true,
-            Self::Mixed => matters(record, place),
+            Self::Mixed | Self::Lean => matters(record, place),
             _ => false,
         };
         wanted && x.as_slice().iter().any(|&x| f64::from(x as f32).to_bits() != x.to_bits())

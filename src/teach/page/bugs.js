@@ -12,7 +12,7 @@ function plant(index) {
 }
 
 function bugBanner(bug) {
-  return el("p.warning", { role: "status", id: "bug-banner" }, `${t("planted")}: `, el("b", {}, `${bug.op}: ${bug.name}`), ". ", t("culprit_is"), " ", nodeLink(bug.culprit), ". ", el("button", { onclick: () => plant(null) }, t("heal")));
+  return el("p.warning", { role: "status", id: "bug-banner" }, `${t("planted")}: `, el("b", {}, `${bug.op}: ${bug.name}`), ". ", t("culprit_is"), " ", nodeLink(bug.culprit), ". ", t("bug_maps"), " ", el("button", { onclick: () => plant(null) }, t("heal")));
 }
 
 function bugsView() {

@@ -74,6 +74,13 @@ function verdictPanel(id) {
   const row = (of, cell) => el("tr", {}, el("td", {}, place(of, cell.at)), el("td.number", {}, num(cell.analytic, 8)), el("td.number", {}, num(cell.numeric, 8)), el("td.number", {}, num(cell.error, 2)), el("td.number", {}, num(cell.noise, 2)), el("td", {}, tick(cell.ok)));
   const head = el("thead", {}, el("tr", {}, [t("cell"), t("analytic"), t("numeric"), t("error"), t("noise"), ""].map((x) => el("th", {}, x))));
   const table = (rows) => el("div.scroll", {}, el("table", {}, head.cloneNode(true), el("tbody", {}, rows)));
+  const bug = state.bug === null ? null : R.bugs[state.bug], { wrong } = bug?.culprit === id ? bug : {};
+  if (wrong) {
+    const of = wrong.kind === "rule" ? wrong.input : id, off = Math.abs(wrong.wrong - (wrong.numeric ?? wrong.right));
+    return el("section", { id: "verdict" }, el("h3", {}, t("verdict")), el("p.about", {}, t(wrong.kind === "value" ? "kind_value" : "verdict_about")),
+      el("table", {}, el("thead", {}, el("tr", {}, [t("cell"), t("with_bug"), wrong.kind === "value" ? t("without_bug") : t("numeric"), t("difference_of"), ""].map((x) => el("th", {}, x)))),
+        el("tbody", {}, el("tr", {}, el("td", {}, place(of, wrong.at)), el("td.number", {}, num(wrong.wrong, 8)), el("td.number", {}, num(wrong.numeric ?? wrong.right, 8)), el("td.number", {}, num(off, 3)), el("td", {}, tick(false))))));
+  }
   return el("section", { id: "verdict" }, el("h3", {}, t("verdict")), el("p.about", {}, t("verdict_about")),
     el("h4", {}, t("to_the_loss")), table(verdict.loss.map((cell) => row(id, cell))),
     verdict.rules.length ? [el("h4", {}, t("own_rule")), table(verdict.rules.flatMap((r) => r.cells.map((cell) => { const tr = row(r.input, cell); tr.firstChild.prepend(`d${symbols(id).inputs[inputs.indexOf(r.input)] || "x"} `); return tr; })))] : null,

@@ -226,11 +226,13 @@ function cellPanel() {
   const row = names(of, 0)?.[r] ?? r, col = names(of, 1)?.[c] ?? c;
   place.append(el("h3", { html: `${title || ""} <span class="where">[${row}, ${col}]${matrix(of).layers > 1 ? ` · ${t("head")} ${layer}` : ""}</span>` }));
   if (!found) { place.append(el("p.about", {}, t("no_arithmetic"))); return place; }
-  const formula = kind === "v" ? rule(id).forward : kind === "b" ? rule(id).backward[k] : null;
+  // In the lab the operands have the names of attention.
+  const named = (text) => (state.cell.symbols ? text.replace(/(d?)([ABC])\[/g, (_, d, x) => `${d}${state.cell.symbols[x]}[`) : text);
+  const formula = state.cell.symbols ? null : kind === "v" ? rule(id).forward : kind === "b" ? rule(id).backward[k] : null;
   if (formula) place.append(el("p.formula", { html: formula }));
   const result = found.result ?? sum(found.terms.map((x) => x.value));
   const rows = found.terms
-    ? found.terms.map((x) => el("tr", {}, el("td.name", {}, x.name), el("td", {}, x.factors.map((f) => num(f, 7)).join(" · ")), el("td.number", {}, num(x.value, 7))))
+    ? found.terms.map((x) => el("tr", {}, el("td.name", {}, named(x.name)), el("td", {}, x.factors.map((f) => num(f, 7)).join(" · ")), el("td.number", {}, num(x.value, 7))))
     : found.steps.map(([name, how, x]) => el("tr", {}, el("td.name", {}, name), el("td", {}, how), el("td.number", {}, num(x, 7))));
   const table = el("table.arithmetic", {}, el("tbody", {}, rows), el("tfoot", {},
     el("tr", {}, el("td", { colspan: 2 }, t("recomputed")), el("td.number.result", { "data-result": String(result) }, num(result, 9))),

@@ -73,10 +73,24 @@ function grad(id) {
     const reader = node.terms[0].from;
     const dy = grad(reader);
     if (!dy) return null;
+    if (N[reader].op === "linear" && N[reader].inputs[1] === id) return weightGradient(reader, dy);
     if (N[reader].op === "reshape") return dy;
     if (N[reader].op === "permute") return permuted(dy, N[reader].shape, inverse(N[reader].set.order));
     return null;
   });
+}
+
+/** dW = dyᵀ·x of a linear node, where the page leaves the tape's out. */
+function weightGradient(id, dy) {
+  const x = value(N[id].inputs[0]), [outputs, inner] = N[N[id].inputs[1]].shape;
+  if (!x) return null;
+  const dw = new Float64Array(outputs * inner);
+  for (let row = 0; row < dy.length / outputs; row++)
+    for (let o = 0; o < outputs; o++) {
+      const d = dy[row * outputs + o];
+      if (d !== 0) for (let j = 0; j < inner; j++) dw[o * inner + j] += d * x[row * inner + j];
+    }
+  return dw;
 }
 
 /** What `from` adds to the gradient of `id`. */
@@ -96,6 +110,8 @@ function term(id, from) {
 function storedAs(id, gradient) {
   let node = N[id];
   if (gradient) {
+    const reader = node.terms.length === 1 && N[node.terms[0].from];
+    if (!node.g && reader && reader.op === "linear" && reader.inputs[1] === id) return t("computed_here");
     while (!node.g && node.terms.length === 1) node = N[node.terms[0].from];
     return typeOf(node.g);
   }

@@ -18,12 +18,12 @@ const spread = (x) => Math.sign(x) * Math.sqrt(Math.abs(x));
  * A heat map. `at(r, c)` is a number, or `null` for a cell that stands for nothing; `hatch(r, c)` marks masked cells;
  * `pick(r, c)` is called with the cell that was chosen. `key` names it, so that others can outline parts of it.
  */
-function heat({ key, title, note, rows, cols, at, rowNames, colNames, hatch, pick, wide, type, sums }) {
+function heat({ key, title, note, rows, cols, at, rowNames, colNames, hatch, pick, wide, type, sums, roof }) {
   const small = window.innerWidth < 600;
   const cell = Math.max(cols > 200 ? 3 : 7, Math.min(22, Math.floor((wide || (small ? 320 : 300)) / cols)));
   const high = cols > 60 && rows < 30 ? Math.max(cell, 12) : rows === 1 ? Math.max(cell, 16) : Math.max(cell, Math.min(14, cell * 3));
-  const left = rowNames ? 62 : rows > 1 ? 22 : 4;
-  const top = colNames ? 46 : 4;
+  const left = rowNames ? 56 : rows > 1 ? 22 : 4;
+  const top = colNames || roof ? 46 : 4;
   const right = sums ? 64 : 2;
   const width = left + cols * cell + right, height = top + rows * high + 4;
   let most = 0;
@@ -106,7 +106,7 @@ function heat({ key, title, note, rows, cols, at, rowNames, colNames, hatch, pic
   return el("figure.heat", { "data-heat": key },
     el("figcaption", {}, el("b", { html: title }), note ? el("span.note", {}, " " + note) : null),
     el("div.scroll", {}, canvas),
-    el("div.scale", {}, num(-most, 3), bar, num(most, 3), type ? el("span.type", {}, type) : null, readout));
+    el("div.scale", {}, bar, `±${num(most, 3)}`, type ? el("span.type", {}, type) : null, readout));
 }
 const clip = (text, most = 9) => (text.length > most ? text.slice(0, most - 1) + "…" : text);
 
@@ -128,7 +128,7 @@ function nodeHeat(id, kind, options = {}) {
     rowNames: names(id, 0), colNames: names(id, 1) || (cols === words?.vocabulary.length && cols < 40 ? words.vocabulary : null),
     hatch: options.hatch || (keep ? (r, c) => !keep(layer, r, c) : null),
     pick: options.pick ? (r, c) => options.pick((layer * rows + r) * cols + c, r, c) : null,
-    type: options.type || storedAs(id, kind !== "v"), wide: options.wide, sums: options.sums,
+    type: options.type || storedAs(id, kind !== "v"), wide: options.wide, sums: options.sums, roof: options.roof,
   });
 }
 

@@ -44,15 +44,16 @@ function labView() {
   const rowSums = range(rows).map((r) => sum(range(cols).map((c) => dS.at(r, c))));
   const hatch = keep ? (r, c) => !keep(h, r, c) : null, quiz = state.quiz;
   const rn = names(block.weights, 0), cn = names(block.weights, 1);
+  const drop = block.dropped !== block.weights ? N[block.dropped].set : null, dropped = Boolean(drop);
   const note = other ? t("recomputed_here") : null;
-  const square = (key, title, f, extra = {}) => heat({ key, title, rows, cols, at: f, rowNames: rn, colNames: cn, hatch, wide: 240, type: other ? "f64" : storedAs(block.weights, false), ...extra });
-  const nodeMap = (id, kind, title, cell) => nodeHeat(id, kind, { title, layer: h, wide: 170, pick: cell && ((i) => pickCell(cell(i))), key: `${kind}${id}` });
+  const square = (key, title, f, extra = {}) => heat({ key, title, rows, cols, at: f, rowNames: rn, colNames: cn, hatch, wide: 165, type: other ? "f64" : storedAs(block.weights, false), ...extra });
+  const nodeMap = (id, kind, title, cell) => nodeHeat(id, kind, { title, layer: h, wide: 96, roof: true, pick: cell && ((i) => pickCell(cell(i))), key: `${kind}${id}` });
   const start = h * rows * cols;
+  const in_ = { A: dropped ? "Ã" : "A", B: "V", C: "O" }, score = { A: "Q", B: "K", C: "S" };
   const pickFrom = (make) => (own ? (r, c) => pickCell(make(start + r * cols + c)) : null);
   const v = (id, title) => nodeMap(id, "v", title, (i) => ({ kind: "v", id, i, title }));
   // dQ, dK, dV and dA come out of the rules of the products; dS out of softmax's.
-  const g = (id, from, k, title) => nodeMap(id, "g", title, (i) => ({ kind: "b", id: from, k, i, title }));
-  const drop = block.dropped !== block.weights ? N[block.dropped].set : null;
+  const g = (id, from, k, title) => nodeMap(id, "g", title, (i) => ({ kind: "b", id: from, k, i, title, symbols: from === block.context ? in_ : score }));
   const hidden = quiz ? (r, c) => (r === quiz.r && c === quiz.c ? null : dS.at(r, c)) : dS.at;
   const column = (top, bottom) => el("div.column", {}, top, bottom);
   const blank = (text) => el("p.missing", {}, text);
@@ -61,12 +62,12 @@ function labView() {
     column(v(block.k, "K"), g(block.k, block.products, 1, "dK = dSᵀ·Q/√d")),
     column(square(`v${block.scores}`, "S = QKᵀ/√d", other ? (r, c) => other.S[r * cols + c] : at(value(block.scores), block.scores).at, { note, pick: pickFrom((i) => ({ kind: "v", id: block.scores, i, title: "S" })) }),
       square(`g${block.scores}`, "dS", hidden, { note, sums: (r) => rowSums[r], pick: quiz ? null : pickFrom((i) => ({ kind: "b", id: block.weights, k: 0, i, title: "dS" })) })),
-    column(keep ? heat({ key: "mask", title: t("mask"), note: t("mask_note"), rows, cols, at: (r, c) => (keep(h, r, c) ? 0 : null), rowNames: rn, colNames: cn, hatch, wide: 240 }) : blank(t("no_mask")),
+    column(keep ? heat({ key: "mask", title: t("mask"), note: t("mask_note"), rows, cols, at: (r, c) => (keep(h, r, c) ? 0 : null), rowNames: rn, colNames: cn, hatch, wide: 165 }) : blank(t("no_mask")),
       blank(t("mask_backward"))),
     column(square(`v${block.weights}`, "A = softmax(S)", a, { note, pick: pickFrom((i) => ({ kind: "v", id: block.weights, i, title: "A" })) }),
-      square(`g${block.weights}`, drop ? "dA = m∘dÃ/(1−p)" : "dA = dO·Vᵀ", dA.at, { pick: drop ? (r, c) => pickCell({ kind: "b", id: block.dropped, k: 0, i: start + r * cols + c, title: "dA" }) : (r, c) => pickCell({ kind: "b", id: block.context, k: 0, i: start + r * cols + c, title: "dA" }) })),
-    drop ? column(heat({ key: "drop", title: t("dropout_mask"), note: `p = ${num(drop.p)}`, rows, cols, at: (r, c) => (drop.kept[start + r * cols + c] === "1" ? 0 : -1), rowNames: rn, colNames: cn, hatch, wide: 240 }),
-      square(`g${block.dropped}`, "dÃ = dO·Vᵀ", at(grad(block.dropped), block.dropped).at, { pick: (r, c) => pickCell({ kind: "b", id: block.context, k: 0, i: start + r * cols + c, title: "dÃ" }) })) : null,
+      square(`g${block.weights}`, drop ? "dA = m∘dÃ/(1−p)" : "dA = dO·Vᵀ", dA.at, { pick: drop ? (r, c) => pickCell({ kind: "b", id: block.dropped, k: 0, i: start + r * cols + c, title: "dA" }) : (r, c) => pickCell({ kind: "b", id: block.context, k: 0, i: start + r * cols + c, title: "dA", symbols: in_ }) })),
+    drop ? column(heat({ key: "drop", title: t("dropout_mask"), note: `p = ${num(drop.p)}`, rows, cols, at: (r, c) => (drop.kept[start + r * cols + c] === "1" ? 0 : -1), rowNames: rn, colNames: cn, hatch, wide: 165 }),
+      square(`g${block.dropped}`, "dÃ = dO·Vᵀ", at(grad(block.dropped), block.dropped).at, { pick: (r, c) => pickCell({ kind: "b", id: block.context, k: 0, i: start + r * cols + c, title: "dÃ", symbols: in_ }) })) : null,
     column(v(block.v, "V"), g(block.v, block.context, 1, drop ? "dV = Ãᵀ·dO" : "dV = Aᵀ·dO")),
     column(v(block.context, drop ? "O = Ã·V" : "O = A·V"), nodeMap(block.context, "g", "dO", (i) => ({ kind: "g", id: block.context, i, title: "dO" }))));
   const first = (r, c) => a(r, c) * dA.at(r, c), second = (r, c) => -a(r, c) * inner[r];

@@ -14,7 +14,7 @@ function normView() {
   const off = Math.max(...range(rows * n).map((i) => Math.abs(of[Math.floor(i / n)].dx[i % n] - dx[i])));
   const row = Math.min(state.row ?? 0, rows - 1), it = of[row];
   const check = range(rows).map((r) => el("tr", { class: r === row ? "here" : null, onclick: () => { state.row = r; render(); } }, el("td", {}, rn ? rn[r] : r), el("td.number", {}, num(of[r].mean, 3)), el("td.number", {}, num(1 / of[r].rstd, 3)),
-    el("td.number", {}, num(of[r].meanG, 3)), el("td.number", {}, num(of[r].meanGX, 3)), el("td.number", {}, num(sums[r], 2)), el("td.number", {}, num(products[r], 2)), el("td.number", {}, num(node.set.epsilon * it.rstd ** 2 * of[r].meanGX * n * of[r].rstd, 2))));
+    el("td.number", {}, num(of[r].meanG, 3)), el("td.number", {}, num(of[r].meanGX, 3)), el("td.number", {}, num(sums[r], 2)), el("td.number", {}, num(products[r], 2)), el("td.number", {}, num(node.set.epsilon * n * of[r].meanGX * of[r].rstd ** 3, 2))));
   return [
     el("section.panel", { id: "norm" }, el("h2", {}, t("tab_norm")), el("p.about", {}, t("norm_about")),
       el("div.controls", {}, choice("norm-node", t("layer_norm_of"), nodes.map((k) => [k, pathOf(k).replace(/\.layer_norm$/, "")]), id, (k) => { state.norm = Number(k); state.cell = null; render(); }), nodeLink(id)),
@@ -34,7 +34,7 @@ function normView() {
 
 /** How long the gradient of one row is before and after each projection. */
 function projections(it) {
-  const steps = [["rstd·g", it.terms[0]], [t("without_mean"), it.terms[0].map((x, j) => x + it.terms[1][j])], [t("without_hat"), it.dx]];
+  const steps = [["rstd·g", it.terms[0]], [t("without_mean"), it.terms[0].map((x, j) => x + it.terms[1][j]), it.terms[1]], [t("without_hat"), it.dx, it.terms[2]]];
   const most = length(it.terms[0]);
-  return el("table", {}, el("tbody", {}, steps.map(([name, xs]) => el("tr", {}, el("td", {}, name), el("td", {}, el("span.meter.long", {}, el("span.fill", { style: `width:${100 * length(xs) / Math.max(most, 1e-300)}%;background:#e08214` })), num(length(xs), 4))))));
+  return el("table", {}, el("tbody", {}, steps.map(([name, xs, taken]) => el("tr", {}, el("td", {}, name), el("td", {}, el("span.meter.long", {}, el("span.fill", { style: `width:${100 * length(xs) / Math.max(most, 1e-300)}%;background:#e08214` })), num(length(xs), 4)), el("td", {}, taken ? t("taken_away", { x: num(length(taken), 3) }) : "")))));
 }

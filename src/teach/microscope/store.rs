@@ -62,8 +62,8 @@ impl Detail {
     pub(super) fn keeps_gradient(self, record: &Microscope, place: usize) -> bool {
         let node = &record.nodes[place];
         let moved = matches!(&node.terms[..], [term] if moves(&record.nodes[term.from]));
-        let parameter = node.op == "param" && self >= Self::Lean;
-        !moved && !(parameter && node.value.shape().rank() >= 2)
+        let table = node.op == "param" && node.value.shape().rank() >= 2 && self >= Self::Lean;
+        !moved && !table
     }
 
     /// Whether the terms of a sum are in the page: where there are several, and of no table.

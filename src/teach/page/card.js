@@ -93,7 +93,7 @@ function curve(verdict) {
   const points = verdict.curve.map(([h, e]) => `${X(h)},${Y(e)}`).join(" ");
   const noise = verdict.loss[0].noise;
   return svg("svg", { width: W, height: H, viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": t("curve"), class: "chart" },
-    [0, -4, -8, -12].map((p) => [svg("line", { x1: 40, x2: W - 20, y1: Y(10 ** p), y2: Y(10 ** p), stroke: "#ddd" }), svg("text", { x: 34, y: Y(10 ** p) + 3, "text-anchor": "end" }, `10${p ? "⁻" + "⁰¹²³⁴⁵⁶⁷⁸⁹".split("").filter((_, i) => i === -p)[0] || "10⁻¹²".slice(2) : "⁰"}`)]),
+    [0, -4, -8, -12].map((p) => [svg("line", { x1: 40, x2: W - 20, y1: Y(10 ** p), y2: Y(10 ** p), stroke: "#ddd" }), svg("text", { x: 34, y: Y(10 ** p) + 3, "text-anchor": "end" }, `1e${p}`)]),
     svg("line", { x1: 40, x2: W - 20, y1: Y(noise), y2: Y(noise), stroke: "#b35806", "stroke-dasharray": "4 3" }), svg("text", { x: W - 20, y: Y(noise) - 3, "text-anchor": "end", fill: "#b35806" }, t("noise_floor")),
     svg("polyline", { points, fill: "none", stroke: "#2166ac", "stroke-width": 2 }), verdict.curve.map(([h, e]) => svg("circle", { cx: X(h), cy: Y(e), r: 3, fill: "#2166ac" }, svg("title", {}, `h = ${num(h)}: ${num(e, 2)}`))),
     [-1, -3, -5, -7, -9, -11].map((p) => svg("text", { x: X(10 ** p), y: H - 14, "text-anchor": "middle" }, `1e${p}`)), svg("text", { x: W / 2, y: H - 2, "text-anchor": "middle" }, t("step_size")));

@@ -224,7 +224,7 @@ function cellPanel() {
   const of = kind === "b" ? N[id].inputs[k] : id, { layer, r, c } = cellOf(of, i);
   const tape = kind === "v" ? value(id)?.[i] : kind === "b" ? term(of, id)?.[i] : grad(id)?.[i];
   const row = names(of, 0)?.[r] ?? r, col = names(of, 1)?.[c] ?? c;
-  place.append(el("h3", { html: `${title || ""} <span class="where">[${row}, ${col}]${matrix(of).layers > 1 ? ` · ${t("head")} ${layer}` : ""}</span>` }));
+  place.append(el("h3", {}, title || "", " ", el("span.where", {}, `[${row}, ${col}]`, matrix(of).layers > 1 ? ` · ${t("head")} ${layer}` : "")));
   if (!found) { place.append(el("p.about", {}, t("no_arithmetic"))); return place; }
   // In the lab the operands have the names of attention.
   const named = (text) => (state.cell.symbols ? text.replace(/(d?)([ABC])\[/g, (_, d, x) => `${d}${state.cell.symbols[x]}[`) : text);

@@ -4,8 +4,8 @@
 function bars(rows, label) {
   const most = Math.max(...rows.map((x) => x[1])), least = Math.min(...rows.map((x) => x[1]).filter((x) => x > 0));
   const span = Math.max(1, Math.log10(most / least));
-  return el("table.bars", { "aria-label": label }, el("tbody", {}, rows.map(([name, x, fill, id]) => el("tr", {}, el("td.mono", {}, id === undefined ? name : nodeLink(id, name)),
-    el("td", {}, el("span.meter.long", {}, el("span.fill", { style: `width:${x > 0 ? 8 + 92 * (1 - Math.log10(most / x) / span) : 0}%;background:${fill}` }))), el("td.number", {}, num(x, 3))))));
+  return el("div.scroll", {}, el("table.bars", { "aria-label": label }, el("tbody", {}, rows.map(([name, x, fill, id]) => el("tr", {}, el("td.mono", {}, id === undefined ? name : nodeLink(id, name)),
+    el("td", {}, el("span.meter.long", {}, el("span.fill", { style: `width:${x > 0 ? 8 + 92 * (1 - Math.log10(most / x) / span) : 0}%;background:${fill}` }))), el("td.number", {}, num(x, 3)))))));
 }
 
 function flowView() {

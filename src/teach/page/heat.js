@@ -18,7 +18,7 @@ const spread = (x) => Math.sign(x) * Math.sqrt(Math.abs(x));
  * A heat map. `at(r, c)` is a number, or `null` for a cell that stands for nothing; `hatch(r, c)` marks masked cells;
  * `pick(r, c)` is called with the cell that was chosen. `key` names it, so that others can outline parts of it.
  */
-function heat({ key, title, note, rows, cols, at, rowNames, colNames, hatch, pick, wide, type, sums, roof }) {
+function heat({ key, title, note, rows, cols, at, rowNames, colNames, hatch, pick, wide, type, sums, roof, said }) {
   const small = window.innerWidth < 600;
   const cell = Math.max(cols > 200 ? 3 : 7, Math.min(22, Math.floor((wide || (small ? 320 : 300)) / cols)));
   const high = cols > 60 && rows < 30 ? Math.max(cell, 12) : rows === 1 ? Math.max(cell, 16) : Math.max(cell, Math.min(14, cell * 3));
@@ -80,7 +80,7 @@ function heat({ key, title, note, rows, cols, at, rowNames, colNames, hatch, pic
   }
   function outline(boxes) { self.outlines = boxes; draw(); }
   function say(r, c) {
-    const row = rowNames ? rowNames[r] : `${r}`, col = colNames ? colNames[c] : `${c}`;
+    const row = rowNames ? rowNames[r] : `${r}`, col = colNames ? colNames[c] : said ? said[c] : `${c}`;
     const x = at(r, c);
     readout.textContent = `[${row}, ${col}] = ${x === null ? "?" : num(x, 6)}${hatch && hatch(r, c) ? " · " + t("masked") : ""}`;
   }
@@ -104,7 +104,7 @@ function heat({ key, title, note, rows, cols, at, rowNames, colNames, hatch, pic
   heats.set(key, self);
   const bar = el("span.bar", { "aria-hidden": "true" });
   return el("figure.heat", { "data-heat": key },
-    el("figcaption", {}, el("b", { html: title }), note ? el("span.note", {}, " " + note) : null),
+    el("figcaption", {}, el("b", {}, title), note ? el("span.note", {}, " " + note) : null),
     el("div.scroll", {}, canvas),
     el("div.scale", {}, bar, `±${num(most, 3)}`, type ? el("span.type", {}, type) : null, readout));
 }
@@ -119,13 +119,13 @@ function nodeHeat(id, kind, options = {}) {
   const { layers, rows, cols } = matrix(id);
   const layer = Math.min(options.layer ?? state.head, layers - 1);
   const key = options.key || `${kind}${id}${kind === "t" ? "." + options.from : ""}`;
-  if (!data) return el("figure.heat", {}, el("figcaption", {}, el("b", { html: options.title || nick(id) })), el("p.missing", {}, t(N[id].gnorm === null && kind !== "v" ? "no_gradient" : "left_out")));
+  if (!data) return el("figure.heat", {}, el("figcaption", {}, el("b", {}, options.title || nick(id))), el("p.missing", {}, t(N[id].gnorm === null && kind !== "v" ? "no_gradient" : "left_out")));
   const limit = Math.min(rows, options.rows || (rows > 64 ? 24 : 64));
   const keep = softmaxKeep(id);
   return heat({
     key, title: options.title || nick(id), note: options.note, rows: limit, cols,
     at: (r, c) => data[(layer * rows + r) * cols + c],
-    rowNames: names(id, 0), colNames: names(id, 1) || (cols === words?.vocabulary.length && cols < 40 ? words.vocabulary : null),
+    rowNames: names(id, 0), colNames: names(id, 1), said: cols === words?.vocabulary.length ? words.vocabulary.map(show) : null,
     hatch: options.hatch || (keep ? (r, c) => !keep(layer, r, c) : null),
     pick: options.pick ? (r, c) => options.pick((layer * rows + r) * cols + c, r, c) : null,
     type: options.type || storedAs(id, kind !== "v"), wide: options.wide, sums: options.sums, roof: options.roof,

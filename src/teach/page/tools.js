@@ -18,7 +18,7 @@ function el(kind, attributes = {}, ...children) {
     else if (name === "value") node.value = given;
     else node.setAttribute(name, given === true ? "" : given);
   }
-  for (const child of children.flat()) if (child !== null && child !== undefined && child !== false) node.append(child);
+  for (const child of children.flat(4)) if (child !== null && child !== undefined && child !== false) node.append(child);
   return node;
 }
 
@@ -26,7 +26,7 @@ function el(kind, attributes = {}, ...children) {
 function svg(tag, attributes = {}, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, given] of Object.entries(attributes)) node.setAttribute(name, given);
-  for (const child of children.flat()) if (child !== null && child !== undefined) node.append(child);
+  for (const child of children.flat(4)) if (child !== null && child !== undefined) node.append(child);
   return node;
 }
 

@@ -25,8 +25,9 @@ const nodeAt = (id) => ({ node: id, time: sweepAt.has(id) ? FORWARD + sweepAt.ge
 
 function goTour(k) {
   const steps = tourSteps();
-  if (k === null || k < 0 || k >= steps.length) { state.tour = null; render(); return; }
+  if (k === null || k < 0 || k >= steps.length) { state.tour = null; document.querySelector(".pointed")?.classList.remove("pointed"); render(); return; }
   const { at, point } = steps[k];
+  document.querySelector(".pointed")?.classList.remove("pointed");
   state.playing = 0;
   Object.assign(state, { bug: null, quiz: null }, typeof at === "function" ? at() : at, { tour: k });
   render();

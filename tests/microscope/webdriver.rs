@@ -62,11 +62,17 @@ impl Browser {
             &format!("--window-size={width},{height}"),
             &format!("--user-data-dir={}", browser._profile.path().display()),
         ];
+        let mut options = json!({ "args": arguments, "binary": chromium });
+        // A window is never narrower than 500; a phone is.
+        if width < 500 {
+            let metrics = json!({ "width": width, "height": height, "pixelRatio": 2, "mobile": true });
+            options["mobileEmulation"] = json!({ "deviceMetrics": metrics });
+        }
         let answer = browser.send(
             "/session",
             &json!({ "capabilities": { "alwaysMatch": {
                 "browserName": "chrome",
-                "goog:chromeOptions": { "args": arguments, "binary": chromium },
+                "goog:chromeOptions": options,
                 "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
             } } }),
         );

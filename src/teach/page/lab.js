@@ -97,7 +97,7 @@ function scalePanel(block, h) {
   });
   const most = Math.max(...rows.map((x) => x.size), 1e-300);
   const bar = (share, fill) => el("span.meter", {}, el("span.fill", { style: `width:${Math.max(0, Math.min(100, 100 * share))}%;background:${fill}` }));
-  return panel(t("saturation"), t("saturation_about"), el("table", { id: "saturation" }, el("thead", {}, el("tr", {}, [t("scale"), t("entropy"), t("largest_weight"), "‖dS‖"].map((x) => el("th", {}, x)))),
+  return panel(t("saturation"), t("saturation_about"), el("div.scroll", {}, el("table", { id: "saturation" }, el("thead", {}, el("tr", {}, [t("scale"), t("entropy"), t("largest_weight"), "‖dS‖"].map((x) => el("th", {}, x)))),
     el("tbody", {}, rows.map((x) => el("tr", { class: x.name === state.scale ? "here" : null }, el("td", {}, `${{ head: "1/√d", model: "1/√D", none: "1" }[x.name]} = ${num(x.factor, 3)}`),
-      el("td", {}, bar(x.entropy, "#5aae61"), num(x.entropy, 3)), el("td", {}, bar(x.largest, "#92c5de"), num(x.largest, 3)), el("td", {}, bar(x.size / most, "#d6604d"), num(x.size, 3)))))));
+      el("td", {}, bar(x.entropy, "#5aae61"), num(x.entropy, 3)), el("td", {}, bar(x.largest, "#92c5de"), num(x.largest, 3)), el("td", {}, bar(x.size / most, "#d6604d"), num(x.size, 3))))))));
 }

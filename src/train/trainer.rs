@@ -116,11 +116,7 @@ impl Trainer {
     pub fn film(&mut self) -> Result<()> {
         let tokenizers = (&self.data.source_tokenizer, &self.data.target_tokenizer);
         let camera = Camera::new(&self.model, tokenizers, &self.corpora.valid, self.config.train.smoothing);
-        self.camera = Some(camera.inspect_err(|_| {
-            if !self.begun {
-                self.run.discard();
-            }
-        })?);
+        self.camera = Some(camera.inspect_err(|_| self.run.discard())?);
         Ok(())
     }
 

@@ -59,7 +59,8 @@ pub fn train_builtin(
     let mut film = Film::default();
     let mut adam = Adam { betas: (0.9, 0.98), ..Adam::default() };
     let schedule = Schedule::Cosine { peak: 1.5e-2, warmup: steps.div_ceil(10), total: steps, floor: 1e-5 };
-    let options = StepOptions { shards: 2, threads, smoothing: SMOOTHING, clip: 1.0, profile: false };
+    let options =
+        StepOptions { shards: 2, threads, smoothing: SMOOTHING, clip: 1.0, r_drop: 0.0, profile: false };
     let (mut epoch, mut plan) = (0, Vec::new());
     for number in 0..=steps {
         if Film::wants(number, steps) {

@@ -6,7 +6,7 @@
 //! * [`nn`]: layers, up to the full Transformer;
 //! * [`optim`]: Adam, SGD, schedules;
 //! * [`data`], [`train`], [`decode`], [`metrics`], [`checkpoint`], [`config`]: from parallel text to translations;
-//! * [`teach`]: pages and maps that show what a model does;
+//! * [`teach`]: pages and maps that show what a model does, and the gradient microscope;
 //! * [`interchange`]: models as others read them;
 //! * [`mod@bench`]: how fast that is, on fixed workloads;
 //! * [`cli`]: the `gradus` program.

@@ -81,6 +81,23 @@ fn the_fused_loss_equals_cross_entropy_of_logits() {
 }
 
 #[test]
+fn a_tape_that_explains_has_no_fused_op_and_gives_the_same_gradients() {
+    let batch = Batch::new(&random_pairs(&[(4, 3), (2, 5)], 11, 2));
+    for norm in [NormPlacement::Pre, NormPlacement::Post] {
+        let mut model = Transformer::new(&TransformerConfig { norm, ..tiny() }, &mut Init::seeded(2));
+        shake(&mut model);
+        let (fused, small) = (Tape::eval(), Tape::eval().explained());
+        let (loss, loss2) = (batch.loss(&model, &fused, 0.37), batch.loss(&model, &small, 0.37));
+        let ops: Vec<_> = small.nodes().into_iter().map(|node| node.op).collect();
+        assert!(!ops.contains(&"attention") && !ops.contains(&"linear_cross_entropy"), "{ops:?}");
+        assert!(ops.contains(&"masked_softmax") && ops.contains(&"cross_entropy"), "{ops:?}");
+        assert!(distance(&loss.value(), &loss2.value(), 0.0) < TOLERANCE);
+        let (off, path) = gradient_distance(&model, &loss.backward(), &loss2.backward());
+        assert!(off < TOLERANCE, "{norm:?}: {path} {off:e}");
+    }
+}
+
+#[test]
 fn decoding_step_by_step_gives_the_logits_of_the_whole_pass() {
     let batch = Batch::new(&random_pairs(&[(4, 20), (2, 20), (3, 20)], 11, 3));
     let mut model = Transformer::<f64>::new(&tiny(), &mut Init::seeded(3));

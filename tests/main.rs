@@ -12,6 +12,7 @@ mod fused_equals_explained;
 mod learning;
 mod loss_invariants;
 mod metrics_equal_sacrebleu;
+mod microscope;
 mod mutation_score;
 mod no_leaks;
 mod not_finite;

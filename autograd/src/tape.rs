@@ -1,5 +1,6 @@
 //! The tape: one forward pass, recorded as an arena of op objects with `Copy` handles.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
@@ -40,6 +41,7 @@ use crate::{Float, Shape, Tensor, rng};
 pub struct Tape<T: Float = f32> {
     mode: Mode,
     seed: u64,
+    explained: bool,
     pub(crate) swept: Cell<bool>,
     fault: Cell<Option<&'static Fault>>,
     pub(crate) arena: RefCell<Arena<T>>,
@@ -92,6 +94,7 @@ impl fmt::Display for NodeId {
 
 /// An op on the tape, whatever its number of inputs.
 pub(crate) trait Record<T: Float> {
+    fn op(&self) -> &dyn Any;
     fn debug(&self) -> String;
     fn rule(&self) -> &'static str;
     fn parents(&self) -> &[NodeId];
@@ -109,6 +112,10 @@ struct Recorded<O, S, const N: usize> {
 }
 
 impl<T: Float, O: Op<T, N>, const N: usize> Record<T> for Recorded<O, O::Saved, N> {
+    fn op(&self) -> &dyn Any {
+        &self.op
+    }
+
     fn debug(&self) -> String {
         format!("{:?}", self.op)
     }
@@ -161,6 +168,7 @@ impl<T: Float> Tape<T> {
         Self {
             mode,
             seed,
+            explained: false,
             swept: Cell::new(false),
             fault: Cell::new(None),
             arena: RefCell::new(arena),
@@ -181,6 +189,18 @@ impl<T: Float> Tape<T> {
     /// A tape that records nothing: to translate and to measure.
     pub fn infer() -> Self {
         Self::new(Mode::Infer, 0)
+    }
+
+    /// This tape, empty, on which fused ops are recorded as their explained twins: the small ops that they are made of,
+    /// each with its value and its gradient to look at. Packed rows of attention have no twin and stay fused.
+    #[must_use]
+    pub fn explained(self) -> Self {
+        Self { explained: true, ..self }
+    }
+
+    /// Whether fused ops are recorded as their explained twins.
+    pub fn explains(&self) -> bool {
+        self.explained
     }
 
     /// This tape, empty, which from now on measures the time that its ops take.

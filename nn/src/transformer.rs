@@ -139,7 +139,9 @@ impl<T: Float> Transformer<T> {
     /// The cross-entropy of the next words with `target_out [B, T]`, a scalar.
     ///
     /// What [`forward`](Self::forward) and the cross-entropy of its logits compute, without any work on padding, and
-    /// without ever holding all logits: the words of all sentences follow each other in rows, `[N, D]`.
+    /// without ever holding all logits: the words of all sentences follow each other in rows, `[N, D]`. On a tape that
+    /// [explains](Tape::explained) it is computed from `forward` and the logits, all in small ops; padding must then have
+    /// the label `ignore`.
     #[track_caller]
     pub fn loss<'t>(
         &self,
@@ -149,8 +151,12 @@ impl<T: Float> Transformer<T> {
         target_out: &Ids,
         objective: &Objective,
     ) -> Var<'t, T> {
-        let hidden = self.hidden_packed(tape, source, target_in); // [M, D]
         let &Objective { smoothing, ignore, weight } = objective;
+        if tape.explains() {
+            let logits = self.forward(tape, source, target_in); // [B, T, V]
+            return logits.cross_entropy_weighted(target_out, smoothing, ignore, weight);
+        }
+        let hidden = self.hidden_packed(tape, source, target_in); // [M, D]
         let output = tape.param(self.output_weight());
         hidden.linear_cross_entropy_weighted(output, &target_in.pack(target_out), smoothing, ignore, weight)
     }

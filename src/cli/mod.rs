@@ -8,6 +8,7 @@ mod evaluate;
 mod export;
 mod gradcheck;
 mod import;
+mod microscope;
 mod model;
 mod prompt;
 mod report;
@@ -45,6 +46,7 @@ enum Command {
     Bench(bench::Arguments),
     Report(report::Arguments),
     Tape(tape::Arguments),
+    Microscope(microscope::Arguments),
 }
 
 /// Runs the program; the exit code says whether it did what was asked.
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Tape(arguments) => tape::run(&arguments),
+        Command::Microscope(arguments) => microscope::run(&arguments),
     };
     match result {
         Ok(code) => code,

@@ -1,6 +1,9 @@
 //! Teaching: pages and maps that show people what a model does.
 //!
-//! [`attention`] says what a model looks at while it translates a sentence; [`report`] tells how a training went.
+//! [`attention`] says what a model looks at while it translates a sentence; [`report`] tells how a training went;
+//! [`microscope`] shows one recorded pass: every number of its backward pass, each with the arithmetic it comes from and a
+//! check beside it.
 
 pub mod attention;
+pub mod microscope;
 pub mod report;

@@ -4,6 +4,7 @@
 //! threads with the same result for any number of them.
 
 mod average;
+mod camera;
 mod data;
 mod freeze;
 mod guard;

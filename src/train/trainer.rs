@@ -10,6 +10,7 @@ use nn::{Init, Positions, Transformer};
 use optim::{Adam, Ema};
 use serde_json::json;
 
+use super::camera::Camera;
 use super::data::{Corpora, Prepared};
 use super::freeze::freeze;
 use super::report::{Reporter, thousands};
@@ -41,6 +42,8 @@ pub struct Trainer {
     /// Whether it goes on with a run that was audited when it began.
     pub(super) begun: bool,
     pub(super) reporter: Reporter,
+    /// Where the training is filmed.
+    camera: Option<Camera>,
 }
 
 /// How a call of [`Trainer::train`] ended.
@@ -101,7 +104,20 @@ impl Trainer {
             spikes: Spikes::default(),
             begun: false,
             reporter: Reporter::new(),
+            camera: None,
         })
+    }
+
+    /// Films the training: a validation sentence's attention, now and then. The film is a page in the run's folder,
+    /// `film.html`, when the training has ended.
+    ///
+    /// # Errors
+    /// Where no validation sentence is short enough for a page.
+    pub fn film(&mut self) -> Result<()> {
+        let tokenizers = (&self.data.source_tokenizer, &self.data.target_tokenizer);
+        let camera = Camera::new(&self.model, tokenizers, &self.corpora.valid, self.config.train.smoothing);
+        self.camera = Some(camera.inspect_err(|_| self.run.discard())?);
+        Ok(())
     }
 
     /// The model.
@@ -132,6 +148,9 @@ impl Trainer {
             self.audit().inspect_err(|_| self.run.discard())?;
         }
         while !self.is_finished() {
+            if let Some(camera) = &mut self.camera {
+                camera.watch(self.progress.step, &self.model);
+            }
             self.take_step()?;
             let (step, every) = (self.progress.step, self.config.train.save_every);
             if self.is_time_to_validate() {
@@ -154,6 +173,10 @@ impl Trainer {
         let (summary, model) = self.conclude()?;
         let tokenizers = (&self.data.source_tokenizer, &self.data.target_tokenizer);
         self.reporter.line(&crate::teach::report::attempt(&self.run, &model, tokenizers));
+        if let Some(camera) = self.camera.take() {
+            self.run.write("film.html", &camera.page(self.progress.step, &self.model))?;
+            self.reporter.line(&format!("film: {}", self.run.folder().join("film.html").display()));
+        }
         self.reporter.finish();
         Ok(Outcome::Finished(Box::new(summary)))
     }

@@ -100,9 +100,13 @@ impl<T: Float> Op<T, 3> for Attention {
 }
 
 impl<'t, T: Float> Var<'t, T> {
-    /// Attention of these queries `[B, T, H·d]` over `keys` and `values` `[B, S, H·d]`, in one op.
+    /// Attention of these queries `[B, T, H·d]` over `keys` and `values` `[B, S, H·d]`, in one op; on a tape that
+    /// [explains](crate::Tape::explained), in small ones.
     #[track_caller]
     pub fn attention(self, keys: Self, values: Self, settings: &Attention) -> Self {
+        if self.tape.explains() && settings.packed.is_none() {
+            return self.attention_explained(keys, values, settings).0;
+        }
         self.tape.apply(settings.clone(), [self, keys, values])
     }
 

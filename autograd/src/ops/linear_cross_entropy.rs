@@ -101,6 +101,10 @@ impl<'t, T: Float> Var<'t, T> {
         ignore: Option<u32>,
         weight_of_sum: f64,
     ) -> Self {
+        if self.tape.explains() {
+            let logits = self.linear(weight, None);
+            return logits.cross_entropy_weighted(targets, smoothing, ignore, weight_of_sum);
+        }
         let (targets, gradients) = (targets.clone(), self.tape.records());
         let op = LinearCrossEntropy { targets, smoothing, ignore, weight: weight_of_sum, gradients };
         self.tape.apply(op, [self, weight])

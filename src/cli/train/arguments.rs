@@ -111,6 +111,9 @@ pub(in crate::cli) struct Arguments {
     /// Leave out a step whose loss or gradient is not finite, instead of ending the training
     #[arg(long)]
     skip_nonfinite: bool,
+    /// Film the training: a page in the run's folder, film.html, with one sentence's attention and every gradient
+    #[arg(long)]
+    pub(super) film: bool,
     /// Print the result as one line of JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -21,6 +21,9 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Some(folder) => resume::resume(arguments, Run::open(folder)?)?,
         None => start(arguments)?,
     };
+    if arguments.film {
+        trainer.film()?;
+    }
     match trainer.train()? {
         Outcome::Finished(summary) => {
             if arguments.json {

@@ -18,6 +18,7 @@ mod no_leaks;
 mod not_finite;
 mod parameters;
 mod program;
+mod recipes;
 mod teaching;
 mod tokenizers_equal_python;
 mod training_options;

@@ -24,7 +24,8 @@ function heat({ key, title, note, rows, cols, at, rowNames, colNames, hatch, pic
   const high = cols > 60 && rows < 30 ? Math.max(cell, 12) : rows === 1 ? Math.max(cell, 16) : Math.max(cell, Math.min(14, cell * 3));
   const left = rowNames ? 56 : rows > 1 ? 22 : 4;
   const top = colNames || roof ? 46 : 4;
-  const right = sums ? 64 : 2;
+  // Names of columns lean to the right, over the last one.
+  const right = sums ? 64 : colNames ? 16 : 2;
   const width = left + cols * cell + right, height = top + rows * high + 4;
   let most = 0;
   for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) { const x = at(r, c); if (x !== null && Math.abs(x) > most) most = Math.abs(x); }

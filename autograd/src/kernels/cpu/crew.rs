@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
 /// Looks at the board before a helper lets other programs have its core for a moment.
-const PATIENCE: u32 = 2_000;
+const PATIENCE: u32 = 100;
 
 thread_local! {
     /// The crew of this thread, where it has one.

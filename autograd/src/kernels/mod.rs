@@ -9,6 +9,8 @@
 )]
 
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 
 use crate::buffer::Buffer;
 use crate::float::Float;

@@ -1,0 +1,8 @@
+//! Kernels on an NVIDIA card, and an emulator of it that needs none.
+
+pub(crate) mod card;
+pub(crate) mod driver;
+pub(crate) mod emulator;
+pub(crate) mod source;
+
+pub use driver::{CudaError, Precision};

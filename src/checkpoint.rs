@@ -9,7 +9,7 @@ use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use autograd::{Parameters, Shape, Tensor};
+use autograd::{Device, Parameters, Shape, Tensor};
 use optim::{Adam, Moments};
 use serde::{Deserialize, Serialize};
 
@@ -100,7 +100,7 @@ pub struct Array {
 
 impl From<&Tensor<f32>> for Array {
     fn from(tensor: &Tensor<f32>) -> Self {
-        Self { shape: tensor.shape().to_vec(), data: tensor.as_slice().to_vec() }
+        Self { shape: tensor.shape().to_vec(), data: tensor.to(&Device::Cpu).as_slice().to_vec() }
     }
 }
 
@@ -135,7 +135,8 @@ pub fn load_weights(model: &mut impl Parameters<f32>, weights: &Weights) -> Resu
     }
     model.for_each_mut(|path, param| {
         if let Some(array) = weights.get(path) {
-            *param.value_mut() = array.into();
+            let device = param.value().device();
+            *param.value_mut() = Tensor::from(array).to(&device);
         }
     });
     Ok(())
@@ -170,7 +171,8 @@ pub fn load_moments(
         let Some((mean, square)) = moments.get(&path) else { continue };
         check_shape(&path, param.value().shape(), mean)?;
         check_shape(&path, param.value().shape(), square)?;
-        adam.moments.insert(path, Moments { mean: mean.into(), square: square.into() });
+        let moved = |array: &Array| Tensor::from(array).to(&param.value().device());
+        adam.moments.insert(path, Moments { mean: moved(mean), square: moved(square) });
     }
     Ok(())
 }

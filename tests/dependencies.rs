@@ -276,7 +276,7 @@ fn of_decoder(setting: Setting, masks: [&Named; 2]) -> Result<(), String> {
 fn of_packed(setting: Setting, past: bool) -> Result<(), String> {
     let (pull, push) = both!(MultiHeadAttention::new(&setting.config(), &mut Init::seeded(1)));
     let (queries, keys) = if past { (TARGETS, TARGETS) } else { (TARGETS, SOURCES) };
-    let mask = Mask::packed(queries, keys);
+    let mask = Mask::packed(&queries, &keys);
     let mask = if past { mask.and_past() } else { mask };
     let rows = |lengths: [usize; BATCH]| {
         let sentence = |b: usize| (0..lengths[b]).map(move |position| (b, position));

@@ -16,6 +16,7 @@ mod microscope;
 mod mutation_score;
 mod no_leaks;
 mod not_finite;
+mod on_a_card;
 mod parameters;
 mod program;
 mod recipes;

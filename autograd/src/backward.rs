@@ -23,7 +23,7 @@ impl<'t, T: Float> Var<'t, T> {
             1,
             "backward: {self:?} is not a scalar; sum it, or name a cotangent (backward_with)"
         );
-        self.backward_with(Tensor::full(shape, T::ONE))
+        self.backward_with(self.value().alike(shape, |kernels, one| kernels.fill(T::ONE, one)))
     }
 
     /// The gradients of `⟨cotangent, self⟩`: the vector-Jacobian product.
@@ -65,7 +65,7 @@ impl<'t, T: Float> Var<'t, T> {
     pub fn steps(self) -> Steps<'t, T> {
         let shape = self.shape();
         assert_eq!(shape.len(), 1, "steps: {self:?} is not a scalar; name a cotangent (steps_from)");
-        self.steps_from(Tensor::full(shape, T::ONE))
+        self.steps_from(self.value().alike(shape, |kernels, one| kernels.fill(T::ONE, one)))
     }
 
     /// The sweep of [`steps`](Self::steps) for `⟨cotangent, self⟩`.
@@ -207,9 +207,7 @@ impl<T: Float> Iterator for Steps<'_, T> {
         for (parent, contribution) in fresh.into_iter().enumerate() {
             let Some(contribution) = contribution else { continue };
             match &mut self.sweep.grads[parent] {
-                Some(sum) => {
-                    crate::kernels::cpu::elementwise::add_assign(sum.make_mut(), contribution.as_slice());
-                }
+                Some(sum) => contribution.kernels().add_assign(&contribution, sum),
                 empty => *empty = Some(contribution.clone()),
             }
             contributions.push((NodeId(parent as u32), contribution));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::kernels::cpu::elementwise;
+use crate::kernels::Norm;
 use crate::param::{Param, ParamId, Parameters};
 use crate::tape::{NodeId, Var};
 use crate::threads::in_order;
@@ -69,7 +69,7 @@ impl<T: Float> Gradients<T> {
                 std::mem::take(&mut *waiting[k].lock().unwrap_or_else(PoisonError::into_inner)).into_iter();
             let mut sum = grads.next().unwrap_or_else(|| unreachable!("a parameter is here for a gradient"));
             for grad in grads {
-                elementwise::add_assign(sum.make_mut(), grad.as_slice());
+                grad.kernels().add_assign(&grad, &mut sum);
             }
             sum
         });
@@ -79,21 +79,19 @@ impl<T: Float> Gradients<T> {
     /// Multiplies every parameter gradient by `factor`.
     pub fn scale(&mut self, factor: f64) {
         for grad in self.params.values_mut() {
-            elementwise::scale_assign(grad.make_mut(), T::of(factor));
+            *grad = grad.alike(grad.shape(), |kernels, y| kernels.scale(grad, T::of(factor), y, false));
         }
     }
 
     /// The Euclidean norm of all parameter gradients together, summed in `f64`.
     pub fn norm(&self) -> f64 {
-        self.norm_on(1)
+        self.norm_on(1).value()
     }
 
-    /// The same on up to `threads` threads, of which the result does not depend.
-    pub fn norm_on(&self, threads: usize) -> f64 {
+    /// The same on up to `threads` threads, of which the result does not depend; a card may still be at it.
+    pub fn norm_on(&self, threads: usize) -> Norm<T> {
         let grads: Vec<&Tensor<T>> = self.params.values().collect();
-        let squares =
-            in_order(grads.len(), threads, |k| elementwise::sum_of_squares(grads[k].as_slice()).to_f64());
-        squares.into_iter().sum::<f64>().sqrt()
+        grads.first().map_or(Norm::of(0.0), |first| first.kernels().norm(&grads, threads))
     }
 
     /// Scales all gradients down so that their norm is at most `limit`; gives the norm they had (Pascanu et al., "On

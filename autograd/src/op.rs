@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::kernels::cpu::elementwise;
+use crate::kernels::{Device, Kernels};
 use crate::{Float, Shape, Tensor};
 
 /// A differentiable function of `N` tensors, as an object that the tape can run, print and differentiate.
@@ -69,6 +69,8 @@ pub struct Slot<T: Float> {
     pub(crate) grad: Option<Tensor<T>>,
     pub(crate) shape: Shape,
     pub(crate) needed: bool,
+    /// Where the gradient lies: with the gradient that flows in.
+    pub(crate) device: Device,
 }
 
 impl<T: Float> Slot<T> {
@@ -87,29 +89,50 @@ impl<T: Float> Slot<T> {
             "gradient: a contribution has another shape than its input"
         );
         match &mut self.grad {
-            Some(grad) => elementwise::add_assign(grad.make_mut(), contribution.as_slice()),
+            Some(grad) => contribution.kernels().add_assign(contribution, grad),
             grad @ None => *grad = Some(contribution.clone()),
         }
     }
 
     /// Lets `write(out, keep)` add its contribution in place: `out += …` where `keep`, `out = …` where not (`out` then
     /// holds anything, NaN included).
+    ///
+    /// # Panics
+    /// Where the tensors lie on a card.
+    #[track_caller]
     pub fn accumulate(&mut self, write: impl FnOnce(&mut [T], bool)) {
         if let Some((out, keep)) = self.open() {
             write(out, keep);
         }
     }
 
+    /// The same with a kernel of the device that the gradient lies on.
+    pub(crate) fn write(&mut self, write: impl FnOnce(&dyn Kernels<T>, &mut Tensor<T>, bool)) {
+        let device = self.device.clone();
+        if let Some((out, keep)) = self.open_tensor() {
+            write(device.kernels(), out, keep);
+        }
+    }
+
     /// The memory to add to, and whether it holds something to keep, for rules that fill several slots at once; `None`
     /// where the gradient is not needed.
+    ///
+    /// # Panics
+    /// Where the tensors lie on a card.
+    #[track_caller]
     pub fn open(&mut self) -> Option<(&mut [T], bool)> {
+        self.open_tensor().map(|(tensor, keep)| (tensor.make_mut(), keep))
+    }
+
+    /// The same as a tensor.
+    pub(crate) fn open_tensor(&mut self) -> Option<(&mut Tensor<T>, bool)> {
         if !self.needed {
             return None;
         }
         let keep = self.grad.is_some();
-        let shape = self.shape;
-        let grad = self.grad.get_or_insert_with(|| Tensor::fill_with(shape, |_| {}));
-        Some((grad.make_mut(), keep))
+        let (shape, device) = (self.shape, &self.device);
+        let fresh = || Tensor::from_storage(shape, device.kernels().stale(shape.len()));
+        Some((self.grad.get_or_insert_with(fresh), keep))
     }
 
     /// Whether anything upstream wants this gradient.

@@ -8,7 +8,6 @@ use std::panic::Location;
 use std::time::Instant;
 
 use crate::faults::{Fault, Slip};
-use crate::kernels::cpu::elementwise::add_assign;
 use crate::op::{Backward, Op, Slot};
 use crate::param::{Param, ParamId};
 use crate::profile::Profile;
@@ -143,7 +142,7 @@ impl<T: Float, O: Op<T, N>, const N: usize> Record<T> for Recorded<O, O::Saved, 
             let node = &nodes[parent.index()];
             // A fault wants to see what this op adds, apart from what others have.
             let grad = if self.fault.is_none() { grads[parent.index()].take() } else { None };
-            Slot { grad, shape: node.shape, needed: node.needs_grad }
+            Slot { grad, shape: node.shape, needed: node.needs_grad, device: dy.device() }
         });
         let (inputs, output) = (self.parents.map(|parent| held(parent.index())), held(id));
         self.op.backward(&self.saved, Backward { inputs, output, dy, grads: &mut slots });
@@ -155,7 +154,7 @@ impl<T: Float, O: Op<T, N>, const N: usize> Record<T> for Recorded<O, O::Saved, 
             // The same node may be two inputs of one op (x·x): only the first slot held what was there before.
             let grad = &mut grads[parent.index()];
             match grad {
-                Some(sum) => add_assign(sum.make_mut(), contribution.as_slice()),
+                Some(sum) => contribution.kernels().add_assign(&contribution, sum),
                 None => *grad = Some(contribution),
             }
         }

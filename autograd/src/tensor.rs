@@ -7,9 +7,10 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::buffer::Buffer;
-use crate::kernels::Storage;
+use crate::kernels::cpu::device::Cpu;
+use crate::kernels::{Device, Kernels, Storage};
 use crate::rng::Stream;
-use crate::{Float, Shape};
+use crate::{Float, Ids, Shape};
 
 /// An array of numbers, contiguous and row-major. Cloning shares the storage; writing through [`make_mut`] copies it
 /// first where it is shared.
@@ -53,6 +54,12 @@ impl<T: Float> Tensor<T> {
         Self::full(shape, T::ZERO)
     }
 
+    /// Zeros of the same shape, on the same device.
+    #[must_use]
+    pub fn zeros_like(&self) -> Self {
+        self.alike(self.shape, |kernels, y| kernels.fill(T::ZERO, y))
+    }
+
     /// A tensor without axes.
     pub fn scalar(value: T) -> Self {
         Self::full([], value)
@@ -89,7 +96,52 @@ impl<T: Float> Tensor<T> {
     }
 
     fn from_buffer(shape: Shape, buffer: Buffer<T>) -> Self {
-        Self { storage: Arc::new(Storage::Cpu(buffer)), shape }
+        Self::from_storage(shape, Storage::Cpu(buffer))
+    }
+
+    pub(crate) fn from_storage(shape: Shape, storage: Storage<T>) -> Self {
+        Self { storage: Arc::new(storage), shape }
+    }
+
+    #[cfg(feature = "cuda")]
+    pub(crate) fn storage(&self) -> &Storage<T> {
+        &self.storage
+    }
+
+    /// The storage, to write to; copied first where it is shared.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn storage_mut(&mut self) -> &mut Storage<T> {
+        Arc::make_mut(&mut self.storage)
+    }
+
+    /// The device that it lies on.
+    pub fn device(&self) -> Device {
+        match &*self.storage {
+            Storage::Cpu(_) => Device::Cpu,
+            #[cfg(feature = "cuda")]
+            Storage::Cuda(array) => Device::Cuda(array.device().clone()),
+        }
+    }
+
+    pub(crate) fn kernels(&self) -> &dyn Kernels<T> {
+        match &*self.storage {
+            Storage::Cpu(_) => &Cpu,
+            #[cfg(feature = "cuda")]
+            Storage::Cuda(array) => array.device(),
+        }
+    }
+
+    /// A tensor on the same device, whose entries `write` writes. It is handed stale memory and must write every entry.
+    #[track_caller]
+    pub(crate) fn alike(
+        &self,
+        shape: impl Into<Shape>,
+        write: impl FnOnce(&dyn Kernels<T>, &mut Self),
+    ) -> Self {
+        let (shape, kernels) = (shape.into(), self.kernels());
+        let mut tensor = Self::from_storage(shape, kernels.stale(shape.len()));
+        write(kernels, &mut tensor);
+        tensor
     }
 
     /// The sizes of the axes.
@@ -104,15 +156,56 @@ impl<T: Float> Tensor<T> {
     }
 
     /// The entries in row-major order.
+    ///
+    /// # Panics
+    /// Where it lies on a card: nothing is copied from there unless [`to`](Self::to) or [`item`](Self::item) asks for it.
+    #[track_caller]
+    #[inline]
     pub fn as_slice(&self) -> &[T] {
-        let Storage::Cpu(buffer) = &*self.storage;
-        buffer
+        match &*self.storage {
+            Storage::Cpu(buffer) => buffer,
+            #[cfg(feature = "cuda")]
+            Storage::Cuda(array) => array.not_here(),
+        }
     }
 
     /// The entries, to write to. Copies the storage first where it is shared.
+    ///
+    /// # Panics
+    /// Where it lies on a card.
+    #[track_caller]
+    #[inline]
     pub fn make_mut(&mut self) -> &mut [T] {
-        let Storage::Cpu(buffer) = Arc::make_mut(&mut self.storage);
-        buffer
+        match Arc::make_mut(&mut self.storage) {
+            Storage::Cpu(buffer) => buffer,
+            #[cfg(feature = "cuda")]
+            Storage::Cuda(array) => array.not_here(),
+        }
+    }
+
+    /// The same values on a device; shared where they lie there already.
+    ///
+    /// # Panics
+    /// Where the device is a card and the entries are not `f32`, which is all that a card computes with; where its memory
+    /// is full.
+    #[track_caller]
+    #[must_use]
+    pub fn to(&self, device: &Device) -> Self {
+        if self.device() == *device {
+            return self.clone();
+        }
+        match device {
+            Device::Cpu => Self::fill_with(self.shape, |out| match &*self.storage {
+                Storage::Cpu(buffer) => out.copy_from_slice(buffer),
+                #[cfg(feature = "cuda")]
+                Storage::Cuda(array) => array.download(out),
+            }),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(cuda) => {
+                let here = self.to(&Device::Cpu);
+                Self::from_storage(self.shape, Storage::Cuda(cuda.upload(here.as_slice())))
+            }
+        }
     }
 
     /// Whether no other tensor shares the storage, so that [`make_mut`](Self::make_mut) writes in place.
@@ -120,14 +213,18 @@ impl<T: Float> Tensor<T> {
         Arc::strong_count(&self.storage) == 1
     }
 
-    /// The only entry.
+    /// The only entry; copied from the card where it lies on one.
     ///
     /// # Panics
     /// Where there is not exactly one.
     #[track_caller]
     pub fn item(&self) -> T {
         assert_eq!(self.len(), 1, "item: {} has {} entries, not one", self.shape, self.len());
-        self.as_slice()[0]
+        match &*self.storage {
+            Storage::Cpu(buffer) => buffer[0],
+            #[cfg(feature = "cuda")]
+            Storage::Cuda(_) => self.to(&Device::Cpu).item(),
+        }
     }
 
     /// The same entries under another shape. Shares the storage.
@@ -150,9 +247,29 @@ impl<T: Float> Tensor<T> {
         })
     }
 
-    /// The same values in another number type.
+    /// The same values in another number type, on the processor.
     pub fn cast<U: Float>(&self) -> Tensor<U> {
-        Tensor::from_fn(self.shape, |i| U::of(self.as_slice()[i].to_f64()))
+        let here = self.to(&Device::Cpu);
+        Tensor::from_fn(self.shape, |i| U::of(here.as_slice()[i].to_f64()))
+    }
+
+    /// `self + share·(other − self)`, on the same device.
+    #[must_use]
+    pub fn towards(&self, other: &Self, share: f64) -> Self {
+        self.alike(self.shape, |kernels, y| {
+            kernels.scale(self, T::of(1.0 - share), y, false);
+            kernels.scale(other, T::of(share), y, true);
+        })
+    }
+
+    /// The rows of this table `[V, D]` that `ids [N]` name: `[N, D]`. Not on a tape: see [`Var::embedding`](crate::Var).
+    ///
+    /// # Panics
+    /// Where it is no table, or has no such row.
+    #[track_caller]
+    #[must_use]
+    pub fn pick(&self, ids: &Ids) -> Self {
+        self.alike(crate::ops::embedding::shape(self, ids), |kernels, y| kernels.embedding(self, ids, y))
     }
 
     /// The entries as an `ndarray` view.
@@ -175,13 +292,17 @@ impl<T: Float> From<ArrayD<T>> for Tensor<T> {
 
 impl<T: Float> PartialEq for Tensor<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.shape == other.shape && self.as_slice() == other.as_slice()
+        let [a, b] = [self, other].map(|x| x.to(&Device::Cpu));
+        a.shape == b.shape && a.as_slice() == b.as_slice()
     }
 }
 
 impl<T: Float> fmt::Debug for Tensor<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tensor<{}> {} ", T::NAME, self.shape)?;
+        if !self.device().is_cpu() {
+            write!(f, "on {} ", self.device())?;
+        }
         fmt::Display::fmt(self, f)
     }
 }
@@ -189,7 +310,7 @@ impl<T: Float> fmt::Debug for Tensor<T> {
 /// As `ndarray` prints arrays; a precision such as `{:.3}` applies to the entries.
 impl<T: Float> fmt::Display for Tensor<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.view(), f)
+        fmt::Display::fmt(&self.to(&Device::Cpu).view(), f)
     }
 }
 

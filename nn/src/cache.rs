@@ -3,7 +3,7 @@
 //! Keys and values stay where a step wrote them. When a search drops, doubles or reorders its rows, only the table moves
 //! that says which of them are whose.
 
-use autograd::kernels::cpu::attention_step::Gathered;
+use autograd::kernels::{Gathered, Row};
 use autograd::{Float, Tensor};
 
 /// Projected keys and values.
@@ -87,8 +87,8 @@ impl Rows {
         heads: usize,
     ) -> Gathered<'a, T> {
         Gathered {
-            keys: own.iter().map(|own| own.keys.as_slice()).collect(),
-            values: own.iter().map(|own| own.values.as_slice()).collect(),
+            keys: own.iter().map(|own| Row { tensor: &own.keys, first: 0 }).collect(),
+            values: own.iter().map(|own| Row { tensor: &own.values, first: 0 }).collect(),
             rows: self.targets.iter().map(Vec::as_slice).collect(),
             kept: None,
             heads,
@@ -105,8 +105,7 @@ impl Rows {
         let &[_, positions, width] = memory.keys.shape().as_slice() else {
             panic!("decoder: the keys of sources must be [B, S, D], not {}", memory.keys.shape())
         };
-        let each =
-            |x: &'a Tensor<T>| (0..positions).map(|position| &x.as_slice()[position * width..]).collect();
+        let each = |tensor: &'a Tensor<T>| (0..positions).map(|first| Row { tensor, first }).collect();
         Gathered {
             keys: each(&memory.keys),
             values: each(&memory.values),

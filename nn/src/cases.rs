@@ -255,7 +255,7 @@ at_work! {
     |this, init| MultiHeadAttention::new(&tiny(), init),
     [([5, 8], 6), ([6, 8], 7), ([6, 8], 8)],
     |_tape, layer, x| {
-        let mask = Mask::packed([2, 1, 2], [3, 0, 3]);
+        let mask = Mask::packed(&[2, 1, 2], &[3, 0, 3]);
         layer.forward(x[0], x[1], x[2], &if this.past { mask.and_past() } else { mask })
     },
 }

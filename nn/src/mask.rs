@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use autograd::ops::attention::Attention;
-use autograd::{Keep, Shape};
+use autograd::ops::attention::{Attention, Packed};
+use autograd::{Ids, Keep, Shape};
 
 /// Which keys each query may see. Constructors say what is *kept*.
 ///
@@ -25,8 +25,8 @@ enum Sentences {
     Full,
     /// `[B, S, D]`, of which these first keys are words.
     Padded(Arc<[usize]>),
-    /// `[N, D]`: the numbers of queries and of keys.
-    Packed([Arc<[usize]>; 2]),
+    /// `[N, D]`; and how many keys each query may see, where it is only those up to its own position.
+    Packed(Packed, Option<Ids>),
 }
 
 impl Mask {
@@ -48,14 +48,33 @@ impl Mask {
 
     /// Keeps the keys of the query's own sentence, where sentences of these numbers of queries and of keys follow each
     /// other without padding: queries `[N, D]`, keys `[M, D]`.
-    pub fn packed(queries: impl Into<Arc<[usize]>>, keys: impl Into<Arc<[usize]>>) -> Self {
-        Self { sentences: Sentences::Packed([queries.into(), keys.into()]), past_only: false }
+    pub fn packed(queries: &[usize], keys: &[usize]) -> Self {
+        Self { sentences: Sentences::Packed(Packed::new(queries, keys), None), past_only: false }
     }
 
     /// Keeps of what this mask keeps only the query's own position and those before it.
     #[must_use]
-    pub fn and_past(self) -> Self {
+    pub fn and_past(mut self) -> Self {
+        if let Sentences::Packed(packed, counts) = &mut self.sentences {
+            let [queries, keys] = [&packed.queries, &packed.keys].map(|starts| starts.as_slice().windows(2));
+            let length = |pair: &[u32]| (pair[1] - pair[0]) as usize;
+            let of_sentence = |(queries, keys)| {
+                let [queries, keys] = [queries, keys].map(length);
+                (0..queries).map(move |query| past(query, queries, keys))
+            };
+            let all: Vec<u32> = queries.zip(keys).flat_map(of_sentence).collect();
+            *counts = Some(Ids::new([all.len()], all));
+        }
         Self { past_only: true, ..self }
+    }
+
+    /// The numbers that [`attention`](Self::attention) will be told of, where sentences are packed.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &Ids> {
+        let packed = match &self.sentences {
+            Sentences::Packed(packed, past) => Some((packed, past)),
+            _ => None,
+        };
+        packed.into_iter().flat_map(|(packed, past)| packed.ids().into_iter().chain(past))
     }
 
     /// The attention over `queries` `[B, T, D]` and `keys` `[B, S, D]`, or packed ones, that this mask is for.
@@ -66,16 +85,12 @@ impl Mask {
     pub fn attention(&self, heads: usize, queries: Shape, keys: Shape) -> Attention {
         let plain = Attention::plain(heads);
         match (&self.sentences, queries.as_slice(), keys.as_slice()) {
-            (Sentences::Packed(lengths), &[_, _], _) => {
-                let [queries, keys] = lengths;
-                let counts = |(&queries, &keys): (&usize, &usize)| {
-                    (0..queries).map(move |query| past(query, queries, keys))
-                };
-                let kept = self.past_only.then(|| queries.iter().zip(keys.iter()).flat_map(counts).collect());
-                Attention { kept, packed: Some(lengths.clone()), ..plain }
+            (Sentences::Packed(packed, past), &[_, _], _) => {
+                Attention { kept: past.clone(), packed: Some(packed.clone()), ..plain }
             }
             (Sentences::Full | Sentences::Padded(_), &[batch, queries, _], &[_, keys, _]) => {
-                Attention { kept: self.counts(batch, queries, keys), ..plain }
+                let kept = self.counts(batch, queries, keys);
+                Attention { kept: kept.map(|kept| Ids::new([kept.len()], kept)), ..plain }
             }
             _ => panic!("mask: {self:?} is not for queries {queries} and keys {keys}"),
         }
@@ -91,7 +106,7 @@ impl Mask {
             Sentences::Full if !self.past_only => return None,
             Sentences::Full => None,
             Sentences::Padded(lengths) => Some(lengths),
-            Sentences::Packed(_) => panic!("mask: packed rows are no [B, T] queries"),
+            Sentences::Packed(..) => panic!("mask: packed rows are no [B, T] queries"),
         };
         if let Some(lengths) = lengths {
             assert_eq!(lengths.len(), batch, "mask: lengths of {} sentences for {batch}", lengths.len());
@@ -130,10 +145,10 @@ mod tests {
 
     #[test]
     fn packed_sentences_keep_to_themselves() {
-        let attention = Mask::packed([2, 1], [2, 1]).and_past().attention(2, [3, 4].into(), [3, 4].into());
-        assert_eq!(*attention.kept.unwrap(), [1, 2, 1]);
-        let attention = Mask::packed([2, 1], [5, 0]).attention(2, [3, 4].into(), [5, 4].into());
-        assert_eq!((attention.kept, attention.packed), (None, Some([[2, 1].into(), [5, 0].into()])));
+        let attention = Mask::packed(&[2, 1], &[2, 1]).and_past().attention(2, [3, 4].into(), [3, 4].into());
+        assert_eq!(attention.kept.unwrap().as_slice(), [1, 2, 1]);
+        let attention = Mask::packed(&[2, 1], &[5, 0]).attention(2, [3, 4].into(), [5, 4].into());
+        assert_eq!((attention.kept, attention.packed), (None, Some(Packed::new(&[2, 1], &[5, 0]))));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Where in the sentence a word stands.
 
-use autograd::{Float, Ids, Param, Parameters, Path, Tape, Tensor, Var};
+use autograd::{Device, Float, Ids, Param, Parameters, Path, Tape, Tensor, Var};
 
 use crate::config::{Positions, TransformerConfig};
 use crate::init::Init;
@@ -44,41 +44,45 @@ impl<T: Float> PositionalEncoding<T> {
     /// Where a learned table does not reach that far.
     #[track_caller]
     pub fn forward<'t>(&self, tape: &'t Tape<T>, first: usize, count: usize) -> Var<'t, T> {
-        self.at(tape, first..first + count)
+        self.at(
+            tape,
+            &Ids::new([count], (first..first + count).map(|position| position as u32).collect::<Vec<_>>()),
+        )
     }
 
-    /// The vectors of the positions in sentences of these lengths, one after the other: `[N, D]`.
+    /// The vectors of these positions `[N]`: `[N, D]`.
     ///
     /// # Panics
     /// Where a learned table does not reach that far.
     #[track_caller]
-    pub fn packed<'t>(&self, tape: &'t Tape<T>, lengths: &[usize]) -> Var<'t, T> {
-        self.at(tape, lengths.iter().flat_map(|&length| 0..length))
-    }
-
-    #[track_caller]
-    fn at<'t>(&self, tape: &'t Tape<T>, positions: impl Iterator<Item = usize>) -> Var<'t, T> {
+    pub fn at<'t>(&self, tape: &'t Tape<T>, positions: &Ids) -> Var<'t, T> {
+        let end = positions.as_slice().iter().max().map_or(0, |&last| last as usize + 1);
         match self {
+            Self::Sinusoidal(table) if end <= table.shape()[0] => tape.constant(table.pick(positions)),
             Self::Sinusoidal(table) => {
-                let width = table.shape()[1];
-                let mut rows = Vec::with_capacity(positions.size_hint().0 * width);
-                for position in positions {
-                    match table.as_slice().get(position * width..(position + 1) * width) {
-                        Some(row) => rows.extend_from_slice(row),
-                        None => rows.extend_from_slice(waves(position, 1, width).as_slice()),
-                    }
-                }
-                tape.constant(Tensor::new([rows.len() / width, width], rows))
+                let longer: Tensor<T> = waves(0, end, table.shape()[1]).to(&table.device());
+                tape.constant(longer.pick(positions))
             }
             Self::Learned(table) => {
                 let limit = table.value().shape()[0];
-                let ids: Vec<u32> = positions.map(|position| position as u32).collect();
-                let last = ids.iter().max().map_or(0, |&last| last as usize + 1);
-                assert!(last <= limit, "positions: {last} are more than the {limit} learned");
-                tape.param(table).embedding(&Ids::new([ids.len()], ids))
+                assert!(end <= limit, "positions: {end} are more than the {limit} learned");
+                tape.param(table).embedding(positions)
             }
         }
     }
+
+    /// Moves what is not trained to a device.
+    pub(crate) fn move_to(&mut self, device: &Device) {
+        if let Self::Sinusoidal(table) = self {
+            *table = table.to(device);
+        }
+    }
+}
+
+/// The positions in sentences of these lengths, one after the other: `[N]`.
+pub(crate) fn positions(lengths: &[usize]) -> Ids {
+    let all: Vec<u32> = lengths.iter().flat_map(|&length| 0..length as u32).collect();
+    Ids::new([all.len()], all)
 }
 
 fn waves<T: Float>(first: usize, count: usize, width: usize) -> Tensor<T> {

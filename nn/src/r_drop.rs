@@ -36,7 +36,7 @@ impl<T: Float> Transformer<T> {
     ) -> Var<'t, T> {
         let &Objective { smoothing, ignore, weight } = objective;
         let labels = target_in.pack(target_out);
-        let logits = || self.logits(self.hidden_packed(tape, source, target_in)); // [M, V]
+        let logits = || self.logits(self.hidden_packed(tape, source, target_in, &labels)); // [M, V]
         let (a, b) = (logits(), logits());
         let cross_entropy =
             |x: Var<'t, T>| x.cross_entropy_weighted(&labels, smoothing, ignore, weight / 2.0);

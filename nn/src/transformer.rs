@@ -1,6 +1,6 @@
 //! The whole model.
 
-use autograd::{Float, Ids, Param, Parameters, Tape, Tensor, Var, parameters};
+use autograd::{Device, Float, Ids, Param, Parameters, Tape, Tensor, Var, parameters, stage};
 
 use crate::cache::DecoderCache;
 use crate::config::{Tied, TransformerConfig};
@@ -9,7 +9,7 @@ use crate::embedding::Embedding;
 use crate::encoder::Encoder;
 use crate::init::Init;
 use crate::mask::Mask;
-use crate::positional::PositionalEncoding;
+use crate::positional::{PositionalEncoding, positions};
 use crate::sentences::Sentences;
 
 /// An encoder-decoder Transformer for translation (Vaswani et al., "Attention is all you need", 2017).
@@ -101,6 +101,27 @@ impl<T: Float> Transformer<T> {
         cast
     }
 
+    /// The device that its parameters lie on.
+    pub fn device(&self) -> Device {
+        self.target_embedding.weight.value().device()
+    }
+
+    /// Moves it to a device.
+    ///
+    /// # Panics
+    /// As [`Tensor::to`].
+    pub fn move_to(&mut self, device: &Device) {
+        if self.device() == *device {
+            return;
+        }
+        self.for_each_mut(|_, param| {
+            let moved = param.value().to(device);
+            *param.value_mut() = moved;
+        });
+        self.source_positions.move_to(device);
+        self.target_positions.move_to(device);
+    }
+
     /// The encoder's output for a batch of sources: `[B, S, D]`.
     #[track_caller]
     pub fn encode<'t>(&self, tape: &'t Tape<T>, source: &Sentences) -> Var<'t, T> {
@@ -156,29 +177,39 @@ impl<T: Float> Transformer<T> {
             let logits = self.forward(tape, source, target_in); // [B, T, V]
             return logits.cross_entropy_weighted(target_out, smoothing, ignore, weight);
         }
-        let hidden = self.hidden_packed(tape, source, target_in); // [M, D]
+        let labels = target_in.pack(target_out);
+        let hidden = self.hidden_packed(tape, source, target_in, &labels); // [M, D]
         let output = tape.param(self.output_weight());
-        hidden.linear_cross_entropy_weighted(output, &target_in.pack(target_out), smoothing, ignore, weight)
+        hidden.linear_cross_entropy_weighted(output, &labels, smoothing, ignore, weight)
     }
 
     /// What [`decode`](Self::decode) gives for the words of all targets in rows, `[M, D]`, without any work on padding.
+    /// Where the model lies on a card, all that it takes of the batch goes there at once, with the labels.
     #[track_caller]
     pub(crate) fn hidden_packed<'t>(
         &self,
         tape: &'t Tape<T>,
         source: &Sentences,
         target_in: &Sentences,
+        labels: &Ids,
     ) -> Var<'t, T> {
         let (source_lengths, target_lengths) = (&source.lengths, &target_in.lengths);
-        let table = self.source_embedding.as_ref().unwrap_or(&self.target_embedding);
-        let x = self.embed_packed(tape, table, &self.source_positions, source); // [N, D]
-        let mask = Mask::packed(source_lengths.clone(), source_lengths.clone());
-        let memory = self.encoder.forward(x, &mask); // [N, D]
+        let [source_words, target_words] = [source, target_in].map(|of| of.pack(&of.ids));
+        let [source_places, target_places] = [source_lengths, target_lengths].map(|of| positions(of));
+        let source_mask = Mask::packed(source_lengths, source_lengths);
+        let target_mask = Mask::packed(target_lengths, target_lengths).and_past();
+        let memory_mask = Mask::packed(target_lengths, source_lengths);
+        let picks = [&source_words, &target_words, &source_places, &target_places];
+        let masks = [&source_mask, &target_mask, &memory_mask];
+        let numbers: Vec<_> = masks.into_iter().flat_map(Mask::ids).chain([labels]).collect();
+        stage(&self.device(), &picks, &numbers);
 
-        let x = self.embed_packed(tape, &self.target_embedding, &self.target_positions, target_in); // [M, D]
-        let mask = Mask::packed(target_lengths.clone(), target_lengths.clone()).and_past();
-        let memory_mask = Mask::packed(target_lengths.clone(), source_lengths.clone());
-        self.decoder.forward(x, memory, &mask, &memory_mask)
+        let table = self.source_embedding.as_ref().unwrap_or(&self.target_embedding);
+        let x = self.embed_rows(tape, table, &self.source_positions, [&source_words, &source_places]); // [N, D]
+        let memory = self.encoder.forward(x, &source_mask); // [N, D]
+        let table = &self.target_embedding;
+        let x = self.embed_rows(tape, table, &self.target_positions, [&target_words, &target_places]); // [M, D]
+        self.decoder.forward(x, memory, &target_mask, &memory_mask)
     }
 
     /// Reads the sources and gives an empty decoder cache for them.
@@ -188,13 +219,14 @@ impl<T: Float> Transformer<T> {
         self.decoder.start(self.encode(&tape, source), &source.lengths)
     }
 
-    /// The scores `[R, V]` of the words after `tokens`, one new token for every row of the cache.
+    /// The scores `[R, V]` of the words after `tokens`, one new token for every row of the cache; on the processor, where
+    /// searches look at them.
     #[track_caller]
     pub fn step(&self, tokens: &[u32], cache: &mut DecoderCache<T>) -> Tensor<T> {
         let tape = Tape::infer();
         let words = self.target_embedding.forward(&tape, &Ids::new([tokens.len()], tokens)); // [R, D]
         let x = self.place(words, self.target_positions.forward(&tape, cache.length(), 1));
-        self.logits(self.decoder.step(x, cache)).value() // [R, V]
+        self.logits(self.decoder.step(x, cache)).value().to(&Device::Cpu) // [R, V]
     }
 
     /// `dropout(√D · E[ids] + positions)`
@@ -209,17 +241,16 @@ impl<T: Float> Transformer<T> {
         self.place(table.forward(tape, ids), positions.forward(tape, 0, ids.shape()[1]))
     }
 
-    /// The same for all words of `sentences` in rows, `[N, D]`, without padding.
+    /// The same for words `[N]` in places `[N]`: `[N, D]`.
     #[track_caller]
-    fn embed_packed<'t>(
+    fn embed_rows<'t>(
         &self,
         tape: &'t Tape<T>,
         table: &Embedding<T>,
         positions: &PositionalEncoding<T>,
-        sentences: &Sentences,
+        [words, places]: [&Ids; 2],
     ) -> Var<'t, T> {
-        let words = table.forward(tape, &sentences.pack(&sentences.ids));
-        self.place(words, positions.packed(tape, &sentences.lengths))
+        self.place(table.forward(tape, words), positions.at(tape, places))
     }
 
     #[track_caller]

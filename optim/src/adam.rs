@@ -1,10 +1,10 @@
 //! Adam, with weight decay.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
-use autograd::kernels::cpu::adam::{AdamStep, adam};
-use autograd::{Float, Gradients, Parameters, Tensor, in_order};
+use autograd::kernels::cpu::adam::AdamStep;
+use autograd::kernels::{AdamItem, Norm, adam};
+use autograd::{Device, Float, Gradients, Parameters, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Adam (Kingma and Ba, "Adam: a method for stochastic optimization", 2015) with weight decay.
@@ -88,50 +88,54 @@ impl<T: Float> Adam<T> {
     /// # Panics
     /// Where state that was loaded has another shape than its parameter.
     pub fn step(&mut self, model: &mut impl Parameters<T>, gradients: &Gradients<T>, rate: f64) {
-        self.step_scaled(model, gradients, rate, 1.0, 1);
+        self.step_clipped(model, gradients, rate, (None, 0.0), 1);
     }
 
-    /// The same for gradients that are multiplied by `scale` first, as clipping their norm asks for, on up to `threads`
-    /// threads. Every number is moved by itself, so the result does not depend on them.
+    /// Moves what it remembers to a device, where the parameters are to be.
+    pub fn move_to(&mut self, device: &Device) {
+        for Moments { mean, square } in self.moments.values_mut() {
+            (*mean, *square) = (mean.to(device), square.to(device));
+        }
+    }
+
+    /// The same for gradients whose `norm` is brought down to `clip` first, where that is not 0, on up to `threads` threads.
+    /// Every number is moved by itself, so the result does not depend on them. Nothing moves where the norm is not finite.
     ///
     /// # Panics
     /// Where state that was loaded has another shape than its parameter.
-    pub fn step_scaled(
+    pub fn step_clipped(
         &mut self,
         model: &mut impl Parameters<T>,
         gradients: &Gradients<T>,
         rate: f64,
-        scale: f64,
+        (norm, clip): (Option<&Norm<T>>, f64),
         threads: usize,
     ) {
         self.steps += 1;
         let t = self.steps as f64;
         let (beta1, beta2) = self.betas;
-        let step = |decays: bool| {
-            let decay = if decays { self.weight_decay } else { 0.0 };
-            AdamStep {
-                beta1: T::of(beta1),
-                beta2: T::of(beta2),
-                step_size: T::of(rate / (1.0 - beta1.powf(t))),
-                epsilon: T::of(self.epsilon),
-                correction2_sqrt: T::of((1.0 - beta2.powf(t)).sqrt()),
-                decoupled_decay: T::of(if self.decay == Decay::Decoupled { rate * decay } else { 0.0 }),
-                l2: T::of(if self.decay == Decay::L2 { decay } else { 0.0 }),
-                grad_scale: T::of(scale),
-            }
+        let decoupled = self.decay == Decay::Decoupled;
+        let step = AdamStep {
+            beta1: T::of(beta1),
+            beta2: T::of(beta2),
+            step_size: T::of(rate / (1.0 - beta1.powf(t))),
+            epsilon: T::of(self.epsilon),
+            correction2_sqrt: T::of((1.0 - beta2.powf(t)).sqrt()),
+            decoupled_decay: T::of(if decoupled { rate * self.weight_decay } else { 0.0 }),
+            l2: T::of(if decoupled { 0.0 } else { self.weight_decay }),
+            grad_scale: T::ONE,
         };
-        let (matrix, vector) = (step(true), step(false));
         let parameters = model.parameters_mut();
         for (path, param) in &parameters {
-            let shape = param.value().shape();
+            let value = param.value();
             if !self.moments.contains_key(path) && gradients.get(param).is_some() {
-                let zeros = || Tensor::zeros(shape);
-                self.moments.insert(path.clone(), Moments { mean: zeros(), square: zeros() });
+                let moments = Moments { mean: value.zeros_like(), square: value.zeros_like() };
+                self.moments.insert(path.clone(), moments);
             }
         }
         let mut moments: BTreeMap<&str, &mut Moments<T>> =
             self.moments.iter_mut().map(|(path, moments)| (path.as_str(), moments)).collect();
-        let mut pieces = Vec::new();
+        let mut items = Vec::new();
         for (path, param) in parameters {
             let Some(gradient) = gradients.get(param) else { continue };
             let shape = param.value().shape();
@@ -139,22 +143,17 @@ impl<T: Float> Adam<T> {
                 unreachable!("just inserted")
             };
             assert_eq!(mean.shape(), shape, "adam: the state of {path} has another shape than the parameter");
-            let step = if shape.rank() >= 2 { &matrix } else { &vector };
-            let moments = mean.make_mut().chunks_mut(PIECE).zip(square.make_mut().chunks_mut(PIECE));
-            let values =
-                param.value_mut().make_mut().chunks_mut(PIECE).zip(gradient.as_slice().chunks(PIECE));
-            pieces.extend(values.zip(moments).map(|piece| Mutex::new((piece, step))));
+            items.push(AdamItem {
+                value: param.value_mut(),
+                mean,
+                square,
+                gradient,
+                decays: shape.rank() >= 2,
+            });
         }
-        in_order(pieces.len(), threads, |k| {
-            let (((value, gradient), (mean, square)), step) =
-                &mut *pieces[k].lock().unwrap_or_else(PoisonError::into_inner);
-            adam(value, mean, square, gradient, step);
-        });
+        adam(items, &step, norm, clip, threads);
     }
 }
-
-/// Numbers that one thread moves at a time.
-const PIECE: usize = 1 << 16;
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use autograd::{Float, Parameters, Tensor, in_order};
+use autograd::{Float, Param, Parameters, Tensor, in_order};
 
 /// The exponential moving average of a model's parameters over its steps (Polyak and Juditsky, "Acceleration of stochastic
 /// approximation by averaging", 1992, with weights that fade).
@@ -54,6 +54,9 @@ impl<T: Float> Ema<T> {
         let t = self.steps as f64;
         let share = T::of(1.0 - self.decay.min((1.0 + t) / (10.0 + t)));
         let parameters = model.parameters();
+        if parameters.iter().any(|(_, param)| !param.value().device().is_cpu()) {
+            return self.update_there(&parameters, share.to_f64());
+        }
         for (path, param) in &parameters {
             if !self.values.contains_key(path) {
                 // A copy, not shared storage: the optimiser goes on writing in place.
@@ -80,6 +83,18 @@ impl<T: Float> Ema<T> {
                 *e += share * (p - *e);
             }
         });
+    }
+
+    /// The same on the card that the parameters lie on.
+    fn update_there(&mut self, parameters: &[(String, &Param<T>)], share: f64) {
+        for (path, param) in parameters {
+            let value = param.value();
+            let average = match self.values.get(path) {
+                Some(average) => average.to(&value.device()).towards(value, share),
+                None => value.towards(value, 0.0),
+            };
+            self.values.insert(path.clone(), average);
+        }
     }
 
     /// Gives a model the averages in place of its parameters.

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use autograd::Tensor;
 use autograd::rng::Stream;
+use autograd::{Device, Tensor};
 use nn::{DecoderCache, Init, Sentences, Transformer};
 use serde::Serialize;
 
@@ -33,10 +33,12 @@ pub struct DecodeReport {
 /// A batch is spread over `threads` threads. `progress` is told what is done after each of the four.
 pub fn bench_decoding(
     workload: &Workload,
+    device: &Device,
     threads: usize,
     mut progress: impl FnMut(&DecodeReport),
 ) -> Vec<DecodeReport> {
-    let model = Forced(Transformer::new(&workload.model(0.0), &mut Init::seeded(1)));
+    let mut model = Forced(Transformer::new(&workload.model(0.0), &mut Init::seeded(1)));
+    model.0.move_to(device);
     let mut reports = Vec::new();
     for (batch, beam) in [(1, 1), (1, 4), (32, 1), (32, 4)] {
         let sources = workload.sources(batch, &mut Stream::new(4));

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use autograd::Parameters;
 use autograd::rng::{self, Stream};
+use autograd::{Device, Parameters};
 use nn::{Init, Transformer};
 use serde::Serialize;
 
@@ -14,10 +14,12 @@ use crate::data::batch::Example;
 use crate::train::step::{StepOptions, StepTimes, step};
 
 /// What to measure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct TrainOptions {
     /// The workload.
     pub workload: Workload,
+    /// Where to compute.
+    pub device: Device,
     /// Threads.
     pub threads: usize,
     /// The share of entries dropped.
@@ -79,6 +81,7 @@ pub fn bench_training(options: &TrainOptions, mut progress: impl FnMut(usize)) -
     let step_options = StepOptions { profile: options.profile, ..StepOptions::from(&config) };
     let architecture = workload.model(options.dropout);
     let mut model: Transformer = Transformer::new(&architecture, &mut Init::seeded(1));
+    model.move_to(&options.device);
     let mut adam = config.adam();
     let mut stream = Stream::new(2);
     let examples: Vec<Example> = (0..BATCHES).flat_map(|_| workload.batch(&mut stream)).collect();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use autograd::Device;
 use clap::Args;
 
 use super::model::LoadedModel;
@@ -43,7 +44,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let options = arguments.search.search()?;
-    let model = LoadedModel::load(&arguments.model)?;
+    let model = LoadedModel::load(&arguments.model, &Device::Cpu)?;
     let (transformer, tokenizers) = (&model.transformer, (&model.source_tokenizer, &model.target_tokenizer));
     let source = encode(&arguments.source, "--source", tokenizers.0, transformer.longest_source())?;
     let target = match &arguments.target {

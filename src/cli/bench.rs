@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use nn::Preset;
 use serde_json::json;
 
+use super::device::DeviceArgument;
 use crate::bench::{
     DecodeReport, Double, Memory, Spread, TrainOptions, TrainReport, Workload, bench_decoding, bench_training,
 };
@@ -31,6 +32,8 @@ pub(super) struct Arguments {
     /// Share dropped in training
     #[arg(long, value_name = "P", default_value_t = 0.1)]
     dropout: f64,
+    #[command(flatten)]
+    device: DeviceArgument,
     /// Training steps that are timed
     #[arg(long, value_name = "N", default_value_t = 20)]
     steps: usize,
@@ -67,10 +70,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let named = Workload::named(arguments.workload);
     let workload = arguments.double.map_or(named, |what| named.doubled(what));
     let threads = super::thread_count(arguments.threads);
+    let device = arguments.device.open()?;
     let mut reporter = Reporter::new();
     // First, so that the peak of memory is that of training.
     let training = (only != Some(Part::Decode)).then(|| {
-        let options = TrainOptions { workload, threads, dropout, warmup, steps, profile };
+        let device = device.clone();
+        let options = TrainOptions { workload, device, threads, dropout, warmup, steps, profile };
         bench_training(&options, |done| {
             let all = warmup + steps;
             reporter.progress(done as f64 / all as f64, &format!("training, step {done} of {all}"));
@@ -79,7 +84,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let memory_before = Memory::read();
     let mut done = 0.0;
     let decoding = (only != Some(Part::Train)).then(|| {
-        bench_decoding(&workload, threads, |report| {
+        bench_decoding(&workload, &device, threads, |report| {
             done += 0.25;
             reporter.progress(done, &format!("decoding, batch {}, beam {}", report.batch, report.beam));
         })
@@ -89,6 +94,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.json {
         let mut line = json!({
             "workload": arguments.workload,
+            "device": device.to_string(),
             "threads": threads,
             "sentences": workload.sentences,
             "source_length": workload.source_length,

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
+use super::device::DeviceArgument;
 use super::model::LoadedModel;
 use super::search::SearchArguments;
 use crate::data::corpus::read_lines;
@@ -57,6 +58,8 @@ pub(super) struct Arguments {
     /// Write the translations to this file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgument,
     /// Threads; 0 for one a core
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -152,7 +155,7 @@ fn bootstrap(arguments: &Arguments) -> Result<Option<Bootstrap>> {
 }
 
 fn translations(arguments: &Arguments, model: &Path, input: &[String]) -> Result<Vec<String>> {
-    let model = LoadedModel::load(model)?;
+    let model = LoadedModel::load(model, &arguments.device.open()?)?;
     let search = arguments.search.search()?;
     let texts: Vec<&str> = input.iter().map(String::as_str).collect();
     let bar = SentenceBar::new(texts.len());

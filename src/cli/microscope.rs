@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use autograd::Device;
 use clap::Args;
 use nn::Transformer;
 
@@ -96,7 +97,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn specimen(arguments: &Arguments) -> Result<(Specimen, Option<Film>)> {
     if !arguments.builtin {
         let path = arguments.model.as_deref().context("--model: no run named")?;
-        let model = LoadedModel::load(path)?;
+        let model = LoadedModel::load(path, &Device::Cpu)?;
         let tokenizers = (&model.source_tokenizer, &model.target_tokenizer);
         let source = arguments.source.as_deref().unwrap_or_default();
         return Ok((under(arguments, &model.transformer, tokenizers, source)?, None));

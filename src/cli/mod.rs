@@ -3,6 +3,7 @@
 mod attention;
 mod average;
 mod bench;
+mod device;
 mod doctor;
 mod evaluate;
 mod export;

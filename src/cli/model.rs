@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use autograd::Device;
 use nn::{Init, Transformer};
 
 use crate::checkpoint::load_weights;
@@ -21,7 +22,7 @@ pub(super) struct LoadedModel {
 
 impl LoadedModel {
     /// Reads a run's folder or a checkpoint.
-    pub(super) fn load(path: &Path) -> Result<Self> {
+    pub(super) fn load(path: &Path, device: &Device) -> Result<Self> {
         let checkpoint = Run::load_model(path)?;
         let name = || path.display().to_string();
         let config = Config::from_toml(&checkpoint.config).with_context(name)?;
@@ -31,6 +32,7 @@ impl LoadedModel {
             config.model.resolve(vocabs.0, vocabs.1, config.tokenizer.joint).with_context(name)?;
         let mut transformer = Transformer::new(&architecture, &mut Init::seeded(0));
         load_weights(&mut transformer, &checkpoint.weights).with_context(name)?;
+        transformer.move_to(device);
         Ok(Self { transformer, source_tokenizer, target_tokenizer })
     }
 }
@@ -48,13 +50,13 @@ impl LoadedEnsemble {
     ///
     /// # Errors
     /// Where one cannot be read, or has other tokenizers than the first.
-    pub(super) fn load(paths: &[PathBuf]) -> Result<Self> {
+    pub(super) fn load(paths: &[PathBuf], device: &Device) -> Result<Self> {
         let Some((first_path, others)) = paths.split_first() else { bail!("name a model (--model)") };
-        let first = LoadedModel::load(first_path)?;
+        let first = LoadedModel::load(first_path, device)?;
         let (source_tokenizer, target_tokenizer) = (first.source_tokenizer, first.target_tokenizer);
         let mut models = vec![first.transformer];
         for path in others {
-            let model = LoadedModel::load(path)?;
+            let model = LoadedModel::load(path, device)?;
             for (side, own, its) in [
                 ("source", &source_tokenizer, &model.source_tokenizer),
                 ("target", &target_tokenizer, &model.target_tokenizer),

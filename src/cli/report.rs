@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use autograd::Device;
 use clap::Args;
 
 use super::model::LoadedModel;
@@ -25,7 +26,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let run = Run::open(&arguments.run)?;
-    let LoadedModel { transformer, source_tokenizer, target_tokenizer } = LoadedModel::load(&arguments.run)?;
+    let LoadedModel { transformer, source_tokenizer, target_tokenizer } =
+        LoadedModel::load(&arguments.run, &Device::Cpu)?;
     let path = report::write(&run, &transformer, (&source_tokenizer, &target_tokenizer))?;
     println!("{}", path.display());
     Ok(ExitCode::SUCCESS)

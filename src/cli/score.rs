@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::json;
 
+use super::device::DeviceArgument;
 use super::model::LoadedEnsemble;
 use super::search::BatchingArguments;
 use crate::data::corpus::{Files, read_lines};
@@ -41,13 +42,15 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    device: DeviceArgument,
+    #[command(flatten)]
     batching: BatchingArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let batching = arguments.batching.batching(1)?;
     let pairs = Pairs::read(arguments)?;
-    let model = LoadedEnsemble::load(&arguments.model)?;
+    let model = LoadedEnsemble::load(&arguments.model, &arguments.device.open()?)?;
     let target = &model.target_tokenizer;
     let (source, models) = (&model.source_tokenizer, &model.models);
     let sources = encode(pairs.numbered(&pairs.sources), source, pairs.source_name, models.longest_source())?;

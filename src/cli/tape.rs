@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use autograd::{Ids, Tape};
+use autograd::{Device, Ids, Tape};
 use clap::Args;
 use nn::{Init, Objective, Positions, Preset, Sentences, Transformer, TransformerConfig};
 
@@ -43,7 +43,8 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (model, source, target) = match &arguments.model {
         Some(path) => {
-            let LoadedModel { transformer, source_tokenizer, target_tokenizer } = LoadedModel::load(path)?;
+            let LoadedModel { transformer, source_tokenizer, target_tokenizer } =
+                LoadedModel::load(path, &Device::Cpu)?;
             let longest = match transformer.config.positions {
                 Positions::Learned => transformer.config.max_length,
                 Positions::Sinusoidal => usize::MAX,

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use serde_json::json;
 
+use super::device::DeviceArgument;
 use super::model::LoadedEnsemble;
 use super::search::{BatchingArguments, SamplingArguments, SearchArguments};
 use crate::decode::{Batching, Search, Translated};
@@ -39,6 +40,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    device: DeviceArgument,
+    #[command(flatten)]
     batching: BatchingArguments,
     #[command(flatten)]
     search: SearchArguments,
@@ -52,8 +55,13 @@ const CHUNK: usize = 512;
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let search = arguments.search.with(arguments.nbest.unwrap_or(1), arguments.sampling.sampling()?)?;
     let batching = arguments.batching.batching(search.rows())?;
-    let mut session =
-        Session { model: LoadedEnsemble::load(&arguments.model)?, arguments, search, batching, done: 0 };
+    let mut session = Session {
+        model: LoadedEnsemble::load(&arguments.model, &arguments.device.open()?)?,
+        arguments,
+        search,
+        batching,
+        done: 0,
+    };
     if let Some(path) = &arguments.input {
         let lines = crate::data::corpus::read_lines(path)?;
         let name = path.display().to_string();

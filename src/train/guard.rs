@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use anyhow::{Result, bail};
-use autograd::Parameters;
+use autograd::{Device, Parameters};
 use serde_json::{Value, json};
 
 use super::step::{StepOptions, audit, first_anomaly};
@@ -34,7 +34,9 @@ impl Trainer {
     pub(super) fn not_finite(&mut self, step: u64, seed: u64, loss: f64, norm: f64) -> Result<()> {
         let train = &self.config.train;
         let options = StepOptions::from(train);
-        let found = first_anomaly(&self.model, &self.data.train, self.batches(), &options, seed);
+        let mut here = self.model.clone();
+        here.move_to(&Device::Cpu);
+        let found = first_anomaly(&here, &self.data.train, self.batches(), &options, seed);
         let place = match found {
             Some((part, anomaly)) => format!("in part {part} of the batch {anomaly}"),
             None => "every part of the batch is finite by itself, but their sum is not".to_owned(),
@@ -42,7 +44,7 @@ impl Trainer {
         let reason = format!("step {step}: the loss is {loss} and the gradient's norm {norm}: {place}");
         // Steps that are left out do not mend weights.
         let finite = |x: &f32| x.is_finite();
-        let mut weights = self.model.parameters().into_iter();
+        let mut weights = here.parameters().into_iter();
         let sound = weights.all(|(_, param)| param.value().as_slice().iter().all(finite));
         if train.skip_nonfinite && sound {
             self.reporter.line(&format!("{reason}; the step is left out"));

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use autograd::{Anomaly, AuditFailure, AuditReport, Float, Gradients, Ids, Profile, Tape, in_order, rng};
+use autograd::{
+    Anomaly, AuditFailure, AuditReport, Float, Gradients, Ids, Profile, Tape, Tensor, in_order, rng,
+};
 use nn::{Objective, Sentences, Transformer};
 use optim::Adam;
 
@@ -86,15 +88,23 @@ pub fn step<T: Float>(
     seed: u64,
 ) -> Step {
     let start = Instant::now();
-    let StepResult { loss, gradients, target_tokens, mut times } =
+    let StepResult { losses, gradients, target_tokens, mut times } =
         gradients(model, examples, batches, options, seed);
     times.gradients = start.elapsed();
     let norm = gradients.norm_on(options.threads);
-    // A gradient longer than the limit is shortened to it as Adam reads it.
-    let scale = if options.clip > 0.0 && norm > options.clip { options.clip / norm } else { 1.0 };
     times.clip = start.elapsed() - times.gradients;
-    if loss.is_finite() && norm.is_finite() {
-        adam.step_scaled(model, &gradients, rate, scale, options.threads);
+    // A gradient longer than the limit is shortened to it as Adam reads it; one that is not finite moves nothing. A card is
+    // asked for the numbers only when all its work is on the way.
+    let here = model.device().is_cpu();
+    let ask = || (losses.sum(), norm.value());
+    let finite = |(loss, norm): &(f64, f64)| loss.is_finite() && norm.is_finite();
+    let known = here.then(ask);
+    if known.as_ref().is_none_or(finite) {
+        adam.step_clipped(model, &gradients, rate, (Some(&norm), options.clip), options.threads);
+    }
+    let (loss, norm) = known.unwrap_or_else(ask);
+    if !here && !finite(&(loss, norm)) {
+        adam.steps -= 1;
     }
     times.update = start.elapsed() - times.gradients - times.clip;
     Step { loss, norm, target_tokens, times }
@@ -104,7 +114,7 @@ pub fn step<T: Float>(
 #[derive(Debug)]
 pub struct StepResult<T: Float = f32> {
     /// The mean loss of a target token, in nats.
-    pub loss: f64,
+    pub losses: Losses<T>,
     /// The gradients of that mean.
     pub gradients: Gradients<T>,
     /// Target tokens.
@@ -125,25 +135,38 @@ pub fn gradients<T: Float>(
     seed: u64,
 ) -> StepResult<T> {
     let (parts, objective, target_tokens) = parts(examples, batches, options.shards, options.smoothing);
-    let results = in_order(parts.len(), options.threads, |part| {
+    // A card is given one part after the other, and is busy all the time.
+    let threads = if model.device().is_cpu() { options.threads } else { 1 };
+    let results = in_order(parts.len(), threads, |part| {
         let start = Instant::now();
         let tape = Tape::train(rng::derive(seed, part as u64));
         let tape = if options.profile { tape.profiled() } else { tape };
         let loss = loss(model, &tape, &parts[part], &objective, options.r_drop);
-        let (loss, gradients) = (loss.value().item().to_f64(), loss.backward());
+        let (loss, gradients) = (loss.value(), loss.backward());
         let ops = tape.profile();
         // Freeing what is left on the tape belongs to the shard.
         drop(tape);
         (loss, gradients, StepTimes { ops, shards: start.elapsed(), ..StepTimes::default() })
     });
-    let (mut sum, mut times, mut gradients) = (0.0, StepTimes::default(), Vec::new());
+    let (mut losses, mut times, mut gradients) = (Vec::new(), StepTimes::default(), Vec::new());
     for (loss, of_part, of_part_times) in results {
-        sum += loss;
+        losses.push(loss);
         gradients.push(of_part);
         times.add(&of_part_times);
     }
-    let gradients = Gradients::sum(gradients, options.threads);
-    StepResult { loss: sum, gradients, target_tokens, times }
+    let gradients = Gradients::sum(gradients, threads);
+    StepResult { losses: Losses(losses), gradients, target_tokens, times }
+}
+
+/// The losses of the parts of a batch, which a card may still be computing.
+#[derive(Clone, Debug)]
+pub struct Losses<T: Float = f32>(Vec<Tensor<T>>);
+
+impl<T: Float> Losses<T> {
+    /// Their sum.
+    pub fn sum(&self) -> f64 {
+        self.0.iter().map(|loss| loss.item().to_f64()).sum()
+    }
 }
 
 /// Where the first number that is not finite comes from, in the step that [`gradients`] takes with the same arguments: the
@@ -205,6 +228,7 @@ pub fn validation_loss<T: Float>(
     threads: usize,
 ) -> (f64, usize) {
     let objective = Objective { smoothing: 0.0, ignore: Some(PAD), weight: 1.0 };
+    let threads = if model.device().is_cpu() { threads } else { 1 };
     let losses = in_order(batches.len(), threads, |i| {
         let batch = collate(examples, &batches[i]);
         (loss(model, &Tape::infer(), &batch, &objective, 0.0).value().item().to_f64(), batch.target_tokens())

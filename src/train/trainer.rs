@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use autograd::{Parameters, rng};
+use autograd::{Device, Parameters, rng};
 use nn::{Init, Positions, Transformer};
 use optim::{Adam, Ema};
 use serde_json::json;
@@ -120,6 +120,12 @@ impl Trainer {
         Ok(())
     }
 
+    /// Trains on this device from now on: parameters and all that Adam remembers lie there.
+    pub fn move_to(&mut self, device: &Device) {
+        self.model.move_to(device);
+        self.adam.move_to(device);
+    }
+
     /// The model.
     pub fn model(&self) -> &Transformer {
         &self.model
@@ -184,9 +190,14 @@ impl Trainer {
     fn announce(&mut self) {
         let (notes, train) = (std::mem::take(&mut self.corpora.notes), &self.config.train);
         let threads = train.thread_count();
-        let c = &self.model.config;
+        let (c, device) = (&self.model.config, self.model.device());
+        let place = if device.is_cpu() {
+            format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
+        } else {
+            device.description()
+        };
         let model = format!(
-            "model {}: {} parameters, {}+{} layers, d_model {}, ffn {}, {} heads, vocabulary {}; {threads} thread{}",
+            "model {}: {} parameters, {}+{} layers, d_model {}, ffn {}, {} heads, vocabulary {}; {place}",
             self.config.model.preset,
             thousands(self.model.parameter_count()),
             c.encoder_layers,
@@ -195,7 +206,6 @@ impl Trainer {
             c.ffn,
             c.heads,
             thousands(c.target_vocab),
-            if threads == 1 { "" } else { "s" },
         );
         for note in notes {
             self.reporter.line(&note);

@@ -87,8 +87,8 @@ impl Replay {
             step: self.step,
             weights_after: self.weights_after,
             target_tokens: exact.target_tokens,
-            loss_f32: ours.loss,
-            loss_f64: exact.loss,
+            loss_f32: ours.losses.sum(),
+            loss_f64: exact.losses.sum(),
             norm: whole,
             parameters,
         }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use autograd::Parameters;
+use autograd::{Device, Parameters};
 use nn::Transformer;
 use serde::Serialize;
 use serde_json::json;
@@ -209,6 +209,8 @@ impl Trainer {
         let mut record = serde_json::to_value(&summary).context("the summary cannot be written as JSON")?;
         record["kind"] = json!("end");
         self.record(&record)?;
+        // Pages are made on the processor.
+        model.move_to(&Device::Cpu);
         Ok((summary, model))
     }
 }

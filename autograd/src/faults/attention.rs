@@ -1,11 +1,9 @@
 //! Faults of attention: its rule, its heads and its mask. A wrong rule is that of the explained twin with something
 //! wrong in it; packed rows have no twin, and keep the right rule there.
 
-use std::sync::Arc;
-
 use super::{Fault, Pass, named, rule, setting, settings_mut};
-use crate::ops::attention::Attention;
-use crate::{Shape, Tape, Tensor, Var};
+use crate::ops::attention::{Attention, Packed};
+use crate::{Ids, Shape, Tape, Tensor, Var};
 
 pub(super) static FAULTS: &[Fault] = &[
     rule("attention", "no row sum", "dS = A∘dA, without rowsum(A∘dA)", |pass| {
@@ -61,17 +59,18 @@ pub(super) static FAULTS: &[Fault] = &[
     setting("attention", "mask of the first sentence", "every sentence is masked like the first", |op, shapes| {
         let Attention { kept, packed: None, .. } = settings_mut(op) else { return };
         let queries = shapes[0][1];
-        *kept = kept.take().map(|kept| (0..kept.len()).map(|row| kept[row % queries]).collect());
+        *kept = kept.take().map(|kept| {
+            let first = &kept.as_slice()[..queries];
+            Ids::new(kept.shape(), first.repeat(shapes[0][0]))
+        });
     }),
     setting("attention", "packed off by one", "of packed sentences the second begins with the last key of the first", |op, _| {
-        let Attention { packed: Some([_, keys]), .. } = settings_mut(op) else { return };
-        let mut moved = keys.to_vec();
-        if let [first, second, ..] = &mut moved[..]
-                && *first > 0
-            {
-            (*first, *second) = (*first - 1, *second + 1);
+        let Attention { packed: Some(Packed { keys, .. }), .. } = settings_mut(op) else { return };
+        let mut moved = keys.as_slice().to_vec();
+        if let [_, second, _, ..] = &mut moved[..] {
+            *second = second.saturating_sub(1);
         }
-        *keys = moved.into();
+        *keys = Ids::new(keys.shape(), moved);
     }),
     setting("attention", "even where nothing is kept", "a query that may see nothing sees everything", |op, shapes| {
         recount(op, shapes, |count, keys| if count == 0 { keys } else { count });
@@ -106,7 +105,7 @@ fn masked(pass: &Pass<'_>) -> Option<Attention> {
     let (q, k) = (pass.inputs[0].shape(), pass.inputs[1].shape());
     let &[_, keys, _] = k.as_slice() else { return None };
     let settings = pass.settings::<Attention>().clone();
-    let everything = || Arc::from(vec![keys as u32; q.rows()]);
+    let everything = || Ids::new([q.rows()], vec![keys as u32; q.rows()]);
     Some(Attention { kept: Some(settings.kept.unwrap_or_else(everything)), ..settings })
 }
 
@@ -142,13 +141,17 @@ fn by_output(pass: &mut Pass<'_>) {
 fn recount(op: &mut dyn std::any::Any, shapes: &[Shape], change: impl Fn(u32, u32) -> u32) {
     let Attention { kept, packed, .. } = settings_mut(op);
     let keys: Vec<u32> = match packed {
-        Some([queries, keys]) => {
-            let of_rows = queries.iter().zip(keys.iter());
-            of_rows.flat_map(|(&queries, &keys)| std::iter::repeat_n(keys as u32, queries)).collect()
+        Some(packed) => {
+            let [queries, keys] = [&packed.queries, &packed.keys].map(|starts| starts.as_slice().windows(2));
+            let count = |pair: &[u32]| pair[1] - pair[0];
+            let of_rows = queries.zip(keys);
+            of_rows.flat_map(|(of, keys)| std::iter::repeat_n(count(keys), count(of) as usize)).collect()
         }
         None => vec![shapes[1][1] as u32; shapes[0].rows()],
     };
-    let changed =
-        |kept: Arc<[u32]>| kept.iter().zip(&keys).map(|(&kept, &keys)| change(kept, keys)).collect();
-    *kept = kept.take().map(changed);
+    *kept = kept.take().map(|kept| {
+        let pairs = kept.as_slice().iter().zip(&keys);
+        let changed: Vec<u32> = pairs.map(|(&kept, &keys)| change(kept, keys)).collect();
+        Ids::new(kept.shape(), changed)
+    });
 }

@@ -2,10 +2,10 @@
 
 use std::ops;
 
-use crate::kernels::cpu::broadcast::{self, Binary};
+use crate::kernels::cpu::broadcast::Binary;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
-use crate::{Float, Shape, Tensor};
+use crate::{Float, Tensor};
 
 /// `y = a + b`. Axes are aligned at the end, and an axis of size 1 stretches; its gradient is the sum over the stretch.
 #[derive(Debug)]
@@ -26,8 +26,7 @@ impl<T: Float> Op<T, 2> for Add {
             if slot.shape == cx.dy.shape() {
                 slot.add(cx.dy);
             } else {
-                let shape = slot.shape;
-                slot.accumulate(|out, keep| reduce(cx.dy, None, shape, out, keep));
+                slot.write(|kernels, out, keep| kernels.reduce(cx.dy, None, out, keep));
             }
         }
     }
@@ -39,21 +38,7 @@ pub(super) fn broadcast<T: Float>(name: &str, f: Binary, a: &Tensor<T>, b: &Tens
     let Some(shape) = a.shape().broadcast(&b.shape()) else {
         panic!("{name}: {} and {} do not broadcast to each other", a.shape(), b.shape())
     };
-    Tensor::fill_with(shape, |y| {
-        broadcast::broadcast(f, (a.as_slice(), a.shape()), (b.as_slice(), b.shape()), shape, y);
-    })
-}
-
-/// The sum of `dy` (times `factor`) over the axes along which an input of shape `shape` was stretched.
-pub(super) fn reduce<T: Float>(
-    dy: &Tensor<T>,
-    factor: Option<&Tensor<T>>,
-    shape: Shape,
-    out: &mut [T],
-    keep: bool,
-) {
-    let factor = factor.map(|factor| (factor.as_slice(), factor.shape()));
-    broadcast::reduce_broadcast((dy.as_slice(), dy.shape()), factor, shape, out, keep);
+    a.alike(shape, |kernels, y| kernels.binary(f, a, b, y))
 }
 
 impl<'t, T: Float> ops::Add for Var<'t, T> {

@@ -1,12 +1,10 @@
 //! Scaled dot-product attention over several heads: fused, and explained in small visible ops.
 
-use std::sync::Arc;
-
-use crate::kernels::cpu::attention::{Forward, Geometry, Span, attention, attention_backward};
-use crate::kernels::cpu::attention_step::{Gathered, attention_step};
+use crate::kernels::cpu::attention::{Geometry, Span};
+use crate::kernels::{Attended, Gathered};
 use crate::op::{Backward, Op};
 use crate::tape::Var;
-use crate::{Float, Keep, Shape, Tensor};
+use crate::{Float, Ids, Keep, Shape, Tensor};
 
 /// `O = dropout(softmax(Q·Kᵀ / √d)) · V` in each of `H` heads (Vaswani et al., "Attention is all you need", 2017, eq. 1).
 ///
@@ -19,9 +17,9 @@ pub struct Attention {
     pub heads: usize,
     /// How many keys of its sentence each query row may see, from the first on. Padding and causality are both of this
     /// kind.
-    pub kept: Option<Arc<[u32]>>,
-    /// Where sentences follow each other without padding: how many queries each has, and how many keys.
-    pub packed: Option<[Arc<[usize]>; 2]>,
+    pub kept: Option<Ids>,
+    /// Where sentences follow each other without padding: which rows are whose.
+    pub packed: Option<Packed>,
     /// The probability that a weight is dropped.
     pub dropout: f64,
     /// The key of the dropout's random numbers.
@@ -30,49 +28,101 @@ pub struct Attention {
 
 impl Attention {
     #[track_caller]
-    fn geometry(&self, [q, k, v]: [Shape; 3]) -> Geometry<'_> {
+    fn check(&self, [q, k, v]: [Shape; 3]) {
         assert!(k == v && q.last() == k.last(), "attention: q {q}, k {k} and v {v} do not fit");
-        let spans = match (&self.packed, q.as_slice(), k.as_slice()) {
-            (None, &[batch, queries, _], &[k_batch, keys, _]) if batch == k_batch => {
-                let span = |b| Span { queries: b * queries..(b + 1) * queries, keys: b * keys..(b + 1) * keys };
-                (0..batch).map(span).collect()
+        match (&self.packed, q.as_slice(), k.as_slice()) {
+            (None, &[batch, _, _], &[k_batch, _, _]) if batch == k_batch => {}
+            (Some(packed), &[queries, _], &[keys, _]) => {
+                let end = [&packed.queries, &packed.keys].map(|starts| starts.as_slice().last().copied());
+                assert!(
+                    end == [queries, keys].map(|rows| Some(rows as u32)),
+                    "attention: sentences of {end:?} rows of queries and keys, packed in {:?}",
+                    [queries, keys]
+                );
             }
-            (Some(lengths), &[queries, _], &[keys, _]) => packed_spans(lengths, [queries, keys]),
             _ => panic!(
                 "attention: queries and keys must be [B, T, D] and [B, S, D], or packed [N, D] and [M, D], not {q} and {k}"
             ),
-        };
+        }
         let (heads, width) = (self.heads, q.last());
         assert!(heads > 0 && width % heads == 0, "attention: {heads} heads do not divide {width} columns");
         if let Some(kept) = &self.kept {
-            assert_eq!(kept.len(), q.rows(), "attention: {} counts for {} queries", kept.len(), q.rows());
+            let counts = kept.as_slice().len();
+            assert_eq!(counts, q.rows(), "attention: {counts} counts for {} queries", q.rows());
         }
+    }
+
+    /// What the processor's kernel is told of these settings, for operands that were checked.
+    pub(crate) fn geometry(&self, [q, k, _]: [Shape; 3]) -> Geometry<'_> {
+        let spans = match &self.packed {
+            Some(packed) => {
+                let [queries, keys] = [&packed.queries, &packed.keys].map(|starts| starts.as_slice().windows(2));
+                let range = |pair: &[u32]| pair[0] as usize..pair[1] as usize;
+                let span = |(queries, keys)| Span { queries: range(queries), keys: range(keys) };
+                queries.zip(keys).map(span).collect()
+            }
+            None => {
+                let (queries, keys) = (q[1], k[1]);
+                let span = |b| Span { queries: b * queries..(b + 1) * queries, keys: b * keys..(b + 1) * keys };
+                (0..q[0]).map(span).collect()
+            }
+        };
+        let (heads, width) = (self.heads, q.last());
         Geometry {
             spans,
             heads,
             width,
             scale: 1.0 / ((width / heads) as f64).sqrt(),
-            kept: self.kept.as_deref(),
+            kept: self.kept.as_ref().map(Ids::as_slice),
             dropout: (self.dropout > 0.0).then_some((self.dropout, self.key)),
         }
     }
 }
 
-/// Sentences one after the other.
-#[track_caller]
-fn packed_spans([queries, keys]: &[Arc<[usize]>; 2], rows: [usize; 2]) -> Vec<Span> {
-    let lengths = [queries.len(), keys.len()];
-    assert_eq!(lengths[0], lengths[1], "attention: queries of {} sentences, keys of {}", lengths[0], lengths[1]);
-    let mut end = [0, 0];
-    let spans = (queries.iter().zip(keys.iter()))
-        .map(|(&queries, &keys)| {
-            let start = end;
-            end = [start[0] + queries, start[1] + keys];
-            Span { queries: start[0]..end[0], keys: start[1]..end[1] }
-        })
-        .collect();
-    assert_eq!(end, rows, "attention: sentences of {end:?} rows of queries and keys, packed in {rows:?}");
-    spans
+/// Sentences whose rows follow each other without padding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// Where the queries of each sentence start, and where those of the last one end: `[B + 1]`.
+    pub queries: Ids,
+    /// The same of its keys.
+    pub keys: Ids,
+    /// How many weights a head has in the sentences before each one, in two halves, the lower first: `[B, 2]`. A card that
+    /// drops weights numbers them with it.
+    pub(crate) weights: Ids,
+}
+
+impl Packed {
+    /// Sentences with these numbers of queries and of keys.
+    ///
+    /// # Panics
+    /// Where they are not equally many.
+    #[track_caller]
+    pub fn new(queries: &[usize], keys: &[usize]) -> Self {
+        let sentences = queries.len();
+        assert_eq!(sentences, keys.len(), "attention: queries of {sentences} sentences, keys of {}", keys.len());
+        let mut before = 0u64;
+        let mut weights = Vec::with_capacity(2 * sentences);
+        for (&queries, &keys) in queries.iter().zip(keys) {
+            weights.extend([before as u32, (before >> 32) as u32]);
+            before += queries as u64 * keys as u64;
+        }
+        Self { queries: starts(queries), keys: starts(keys), weights: Ids::new([sentences, 2], weights) }
+    }
+
+    /// All its numbers, to [stage](crate::stage).
+    pub fn ids(&self) -> [&Ids; 3] {
+        [&self.queries, &self.keys, &self.weights]
+    }
+}
+
+fn starts(lengths: &[usize]) -> Ids {
+    let mut end = 0;
+    let ends = lengths.iter().map(|&length| {
+        end += length as u32;
+        end
+    });
+    let starts: Vec<u32> = std::iter::once(0).chain(ends).collect();
+    Ids::new([starts.len()], starts)
 }
 
 impl<T: Float> Op<T, 3> for Attention {
@@ -83,19 +133,16 @@ impl<T: Float> Op<T, 3> for Attention {
         "dV += Aᵀ·dO  dA = dO·Vᵀ  dS = A∘(dA − rowsum(A∘dA))  dQ += dS·K/√d  dK += dSᵀ·Q/√d";
 
     fn forward(&self, [q, k, v]: [&Tensor<T>; 3]) -> (Tensor<T>, Tensor<T>) {
-        let geometry = self.geometry([q.shape(), k.shape(), v.shape()]);
-        let mut lse = Tensor::fill_with([q.shape().rows(), self.heads], |_| {});
-        let o = Tensor::fill_with(q.shape(), |o| {
-            attention(&geometry, [q, k, v].map(Tensor::as_slice), o, lse.make_mut());
-        });
+        self.check([q, k, v].map(Tensor::shape));
+        let mut lse = q.alike([q.shape().rows(), self.heads], |_, _| {});
+        let o = q.alike(q.shape(), |kernels, o| kernels.attention(self, [q, k, v], o, &mut lse));
         (o, lse)
     }
 
     fn backward(&self, lse: &Tensor<T>, cx: Backward<'_, T, 3>) {
-        let geometry = self.geometry(cx.inputs.map(Tensor::shape));
-        let qkv = cx.inputs.map(Tensor::as_slice);
-        let forward = Forward { qkv, o: cx.output.as_slice(), lse: lse.as_slice() };
-        attention_backward(&geometry, forward, cx.dy.as_slice(), cx.grads.each_mut().map(crate::Slot::open));
+        let forward = Attended { qkv: cx.inputs, o: cx.output, lse };
+        let gradients = cx.grads.each_mut().map(crate::Slot::open_tensor);
+        cx.dy.kernels().attention_backward(self, forward, cx.dy, gradients);
     }
 }
 
@@ -119,7 +166,7 @@ impl<'t, T: Float> Var<'t, T> {
         let (q, heads) = (self.value(), gathered.heads);
         let fits = matches!(*q.shape(), [_, width] if width == gathered.width && width % heads.max(1) == 0);
         assert!(fits, "attention_step: {heads} heads of {} columns are not for {}", gathered.width, q.shape());
-        let o = Tensor::fill_with(q.shape(), |o| attention_step(gathered, q.as_slice(), o));
+        let o = q.alike(q.shape(), |kernels, o| kernels.attention_step(gathered, &q, o));
         self.tape.computed("attention", o)
     }
 
@@ -127,7 +174,9 @@ impl<'t, T: Float> Var<'t, T> {
     /// whose weights are no array.
     #[track_caller]
     pub fn attention_explained(self, keys: Self, values: Self, settings: &Attention) -> (Self, Self) {
-        let geometry = settings.geometry([self.shape(), keys.shape(), values.shape()]);
+        let shapes = [self.shape(), keys.shape(), values.shape()];
+        settings.check(shapes);
+        let geometry = settings.geometry(shapes);
         let &[batch, queries, width] = self.shape().as_slice() else {
             panic!("attention_explained: queries must be [B, T, D], not packed {}", self.shape())
         };
@@ -139,7 +188,7 @@ impl<'t, T: Float> Var<'t, T> {
         let (q, k, v) = (split(self), split(keys), split(values));
         let scores = q.matmul_nt(k).scale(scale).label("scores"); // [B, H, T, S]
         let mut weights = match &settings.kept {
-            Some(kept) => scores.masked_softmax(&prefix_mask(kept, batch, keys.shape()[1])),
+            Some(kept) => scores.masked_softmax(&prefix_mask(kept.as_slice(), batch, keys.shape()[1])),
             None => scores.softmax(),
         }
         .label("weights");
@@ -176,8 +225,8 @@ fn dropped() -> Attention {
 
 /// Sentences of two, none and three queries over three, two and no keys.
 fn packed() -> Attention {
-    let lengths = [Arc::from([2, 0, 3]), Arc::from([3, 2, 0])];
-    Attention { kept: Some([2, 3, 0, 0, 0].into()), packed: Some(lengths), ..Attention::plain(2) }
+    let packed = Some(Packed::new(&[2, 0, 3], &[3, 2, 0]));
+    Attention { kept: Some([2, 3, 0, 0, 0].into()), packed, ..Attention::plain(2) }
 }
 
 /// What [`packed`] computes, sentence by sentence. The last one's queries see nothing.
@@ -221,7 +270,7 @@ fn two_tiles() -> Attention {
 }
 
 fn causal_70() -> Attention {
-    Attention { kept: Some((1..=70).collect()), ..Attention::plain(1) }
+    Attention { kept: Some(std::array::from_fn::<_, 70, _>(|i| i as u32 + 1).into()), ..Attention::plain(1) }
 }
 
 #[cfg(test)]

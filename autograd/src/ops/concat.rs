@@ -1,5 +1,6 @@
 //! Tensors one after the other along an axis.
 
+use crate::kernels::Layout;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Shape, Tensor};
@@ -12,9 +13,10 @@ pub struct Concat {
 }
 
 impl Concat {
-    /// The number of blocks that alternate between the inputs, and the entries that input `x` puts in each.
-    fn blocks(&self, x: Shape) -> (usize, usize) {
-        (x[..self.axis].iter().product(), x[self.axis..].iter().product())
+    /// How the entries that begin at `start` of the axis are walked in an output of this shape.
+    fn walk(&self, y: Shape, start: usize) -> Layout {
+        let strides = y.strides();
+        Layout { start: start * strides[self.axis], strides }
     }
 }
 
@@ -34,34 +36,24 @@ impl<T: Float, const N: usize> Op<T, N> for Concat {
             size += x.shape()[axis];
         }
         let shape = first.with(axis, size);
-        let y = Tensor::fill_with(shape, |y| {
-            let row = self.blocks(shape).1;
+        let y = inputs[0].alike(shape, |kernels, y| {
             let mut start = 0;
             for x in inputs {
-                let (count, width) = self.blocks(x.shape());
-                for i in 0..count {
-                    y[i * row + start..][..width].copy_from_slice(&x.as_slice()[i * width..][..width]);
-                }
-                start += width;
+                kernels.copy(x.shape(), (x, Layout::rows(x.shape())), (y, self.walk(shape, start)), false);
+                start += x.shape()[axis];
             }
         });
         (y, ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, N>) {
-        let row = self.blocks(cx.dy.shape()).1;
         let mut start = 0;
         for (x, dx) in cx.inputs.iter().zip(cx.grads) {
-            let (count, width) = self.blocks(x.shape());
-            dx.accumulate(|out, keep| {
-                for i in 0..count {
-                    let dy = &cx.dy.as_slice()[i * row + start..][..width];
-                    for (out, &dy) in out[i * width..][..width].iter_mut().zip(dy) {
-                        *out = if keep { *out + dy } else { dy };
-                    }
-                }
+            let walk = self.walk(cx.dy.shape(), start);
+            dx.write(|kernels, out, keep| {
+                kernels.copy(x.shape(), (cx.dy, walk), (out, Layout::rows(x.shape())), keep);
             });
-            start += width;
+            start += x.shape()[self.axis];
         }
     }
 }

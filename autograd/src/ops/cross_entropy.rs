@@ -1,6 +1,6 @@
 //! Cross-entropy of logits with label smoothing and an ignored label.
 
-use crate::kernels::cpu::cross_entropy::{cross_entropy, cross_entropy_backward};
+use crate::kernels::Labels;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Ids, Shape, Tensor};
@@ -23,7 +23,14 @@ pub struct CrossEntropy {
 }
 
 /// No vocabulary is as large as this: the label to ignore where none is.
-const NOTHING: u32 = u32::MAX;
+pub(super) const NOTHING: u32 = u32::MAX;
+
+impl CrossEntropy {
+    fn labels(&self) -> Labels<'_> {
+        let &Self { ref targets, smoothing, ignore, weight } = self;
+        Labels { targets, smoothing, ignore: ignore.unwrap_or(NOTHING), weight }
+    }
+}
 
 impl<T: Float> Op<T, 1> for CrossEntropy {
     /// `lse(x)` of every row.
@@ -33,30 +40,14 @@ impl<T: Float> Op<T, 1> for CrossEntropy {
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, Tensor<T>) {
         check_labels("cross_entropy", x.shape(), &self.targets, self.ignore);
-        let mut lse = Tensor::zeros([x.shape().rows()]);
-        let (smoothing, ignore) = (T::of(self.smoothing), self.ignore.unwrap_or(NOTHING));
-        let (targets, n) = (self.targets.as_slice(), x.shape().last());
-        let total = cross_entropy(x.as_slice(), targets, ignore, smoothing, lse.make_mut(), n);
-        (Tensor::scalar(T::narrow(T::Wide::of(self.weight) * total)), lse)
+        let mut lse = x.alike([x.shape().rows()], |_, _| {});
+        (x.alike([], |kernels, loss| kernels.cross_entropy(x, self.labels(), loss, &mut lse)), lse)
     }
 
     fn backward(&self, lse: &Tensor<T>, cx: Backward<'_, T, 1>) {
         let ([x], [dx]) = (cx.inputs, cx.grads);
-        let (smoothing, ignore) = (T::of(self.smoothing), self.ignore.unwrap_or(NOTHING));
-        let (targets, n) = (self.targets.as_slice(), x.shape().last());
-        let scale = T::of(self.weight) * cx.dy.item();
-        dx.accumulate(|out, keep| {
-            cross_entropy_backward(
-                x.as_slice(),
-                targets,
-                ignore,
-                smoothing,
-                lse.as_slice(),
-                scale,
-                out,
-                n,
-                keep,
-            );
+        dx.write(|kernels, out, keep| {
+            kernels.cross_entropy_backward((x, lse), self.labels(), cx.dy, out, keep);
         });
     }
 }

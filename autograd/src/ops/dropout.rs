@@ -1,6 +1,5 @@
 //! Dropout with a mask that is drawn again in the backward pass instead of being stored.
 
-use crate::kernels::cpu::dropout::{dropout, dropout_backward};
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Tensor};
@@ -21,12 +20,12 @@ impl<T: Float> Op<T, 1> for Dropout {
     const RULE: &'static str = "dx += m ∘ dy / (1 − p)";
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
-        (Tensor::fill_with(x.shape(), |y| dropout(x.as_slice(), y, self.key, self.p)), ())
+        (x.alike(x.shape(), |kernels, y| kernels.dropout(x, (self.p, self.key), y)), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {
         let [dx] = cx.grads;
-        dx.accumulate(|out, keep| dropout_backward(cx.dy.as_slice(), out, self.key, self.p, keep));
+        dx.write(|kernels, out, keep| kernels.dropout_backward(cx.dy, (self.p, self.key), out, keep));
     }
 }
 

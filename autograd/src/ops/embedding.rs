@@ -1,6 +1,5 @@
 //! Rows of a table, picked by ids.
 
-use crate::kernels::cpu::elementwise::add_assign;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Ids, Shape, Tensor};
@@ -19,34 +18,27 @@ impl<T: Float> Op<T, 1> for Embedding {
     const RULE: &'static str = "dE[ids] += dy";
 
     fn forward(&self, [table]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
-        let &[rows, n] = table.shape().as_slice() else {
-            panic!("embedding: the table must be [V, D], not {}", table.shape())
-        };
-        let ids = self.ids.as_slice();
-        if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
-            panic!("embedding: id {id} is not among the {rows} rows of the table");
-        }
-        let shape: Vec<usize> = self.ids.shape().iter().copied().chain([n]).collect();
-        let y = Tensor::fill_with(Shape::from(shape.as_slice()), |y| {
-            for (y, &id) in y.chunks_exact_mut(n).zip(ids) {
-                y.copy_from_slice(&table.as_slice()[id as usize * n..][..n]);
-            }
-        });
-        (y, ())
+        let shape = shape(table, &self.ids);
+        (table.alike(shape, |kernels, y| kernels.embedding(table, &self.ids, y)), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {
-        let ([table], [dtable]) = (cx.inputs, cx.grads);
-        let n = table.shape()[1];
-        dtable.accumulate(|out, keep| {
-            if !keep {
-                out.fill(T::ZERO);
-            }
-            for (dy, &id) in cx.dy.as_slice().chunks_exact(n).zip(self.ids.as_slice()) {
-                add_assign(&mut out[id as usize * n..][..n], dy);
-            }
-        });
+        let [dtable] = cx.grads;
+        dtable.write(|kernels, out, keep| kernels.embedding_backward(cx.dy, &self.ids, out, keep));
     }
+}
+
+/// The shape of the rows of `table` that `ids` name.
+#[track_caller]
+pub(crate) fn shape<T: Float>(table: &Tensor<T>, ids: &Ids) -> Shape {
+    let &[rows, n] = table.shape().as_slice() else {
+        panic!("embedding: the table must be [V, D], not {}", table.shape())
+    };
+    if let Some(id) = ids.as_slice().iter().find(|&&id| id as usize >= rows) {
+        panic!("embedding: id {id} is not among the {rows} rows of the table");
+    }
+    let sizes: Vec<usize> = ids.shape().iter().copied().chain([n]).collect();
+    Shape::from(sizes.as_slice())
 }
 
 impl<'t, T: Float> Var<'t, T> {

@@ -1,6 +1,6 @@
 //! `y = x·½(1 + tanh(√(2/π)(x + 0.044715x³)))`, entry by entry.
 
-use crate::kernels::cpu::activation::{gelu, gelu_backward};
+use crate::kernels::Activation;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Tensor};
@@ -15,12 +15,12 @@ impl<T: Float> Op<T, 1> for Gelu {
     const RULE: &'static str = "dx += dy ∘ gelu′(x)";
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
-        (Tensor::fill_with(x.shape(), |y| gelu(x.as_slice(), y)), ())
+        (x.alike(x.shape(), |kernels, y| kernels.activation(Activation::Gelu, x, y)), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {
         let ([x], [dx]) = (cx.inputs, cx.grads);
-        dx.accumulate(|out, keep| gelu_backward(x.as_slice(), cx.dy.as_slice(), out, keep));
+        dx.write(|kernels, out, keep| kernels.activation_backward(Activation::Gelu, x, cx.dy, out, keep));
     }
 }
 

@@ -1,6 +1,5 @@
 //! Layer normalisation along the last axis.
 
-use crate::kernels::cpu::layer_norm::{layer_norm, layer_norm_backward, layer_norm_param_backward};
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Tensor};
@@ -36,26 +35,21 @@ impl<T: Float> Op<T, 3> for LayerNorm {
             beta.shape()
         );
         let rows = shape.rows();
-        let mut moments = Moments { mean: Tensor::zeros([rows]), rstd: Tensor::zeros([rows]) };
-        let (mean, rstd) = (moments.mean.make_mut(), moments.rstd.make_mut());
-        let epsilon = T::of(self.epsilon);
-        let y = Tensor::fill_with(shape, |y| {
-            layer_norm(x.as_slice(), gamma.as_slice(), beta.as_slice(), y, mean, rstd, n, epsilon);
+        let [mut mean, mut rstd] = [(); 2].map(|()| x.alike([rows], |_, _| {}));
+        let y = x.alike(shape, |kernels, y| {
+            kernels.layer_norm(x, [gamma, beta], self.epsilon, y, [&mut mean, &mut rstd]);
         });
-        (y, moments)
+        (y, Moments { mean, rstd })
     }
 
     fn backward(&self, moments: &Moments<T>, cx: Backward<'_, T, 3>) {
         let ([x, gamma, _], [dx, dgamma, dbeta]) = (cx.inputs, cx.grads);
-        let (n, dy) = (gamma.len(), cx.dy.as_slice());
-        let (mean, rstd) = (moments.mean.as_slice(), moments.rstd.as_slice());
-        dx.accumulate(|out, keep| {
-            layer_norm_backward(x.as_slice(), gamma.as_slice(), mean, rstd, dy, out, n, keep);
+        let (dy, moments) = (cx.dy, [&moments.mean, &moments.rstd]);
+        dx.write(|kernels, out, keep| {
+            kernels.layer_norm_backward((x, gamma), moments, dy, out, keep);
         });
-        let (dgamma, keep_gamma) = dgamma.open().unzip();
-        let (dbeta, keep_beta) = dbeta.open().unzip();
-        let (keep_gamma, keep_beta) = (keep_gamma == Some(true), keep_beta == Some(true));
-        layer_norm_param_backward(x.as_slice(), mean, rstd, dy, dgamma, dbeta, n, keep_gamma, keep_beta);
+        let gradients = [dgamma.open_tensor(), dbeta.open_tensor()];
+        x.kernels().layer_norm_parameters(x, moments, dy, gradients);
     }
 }
 

@@ -1,8 +1,6 @@
 //! `y = x·Wᵀ + b`.
 
-use crate::kernels::cpu::elementwise::{fill_rows, sum_rows};
-use crate::kernels::cpu::gemm::{Matrix, gemm};
-use crate::kernels::cpu::panels::panel_product;
+use crate::kernels::{Factor, Product};
 use crate::op::{Backward, Op, Slot};
 use crate::tape::Var;
 use crate::{Float, Param, Shape, Tensor};
@@ -18,8 +16,8 @@ impl<T: Float> Op<T, 2> for Linear {
 
     fn forward(&self, [x, w]: [&Tensor<T>; 2]) -> (Tensor<T>, ()) {
         let (shape, size) = sizes(x, w);
-        let y = Tensor::fill_with(shape, |y| gemm(size, rows(x), rows(w).t(), y, false));
-        (y, ())
+        let product = product(size, Factor::of(x), Factor::of(w).t());
+        (x.alike(shape, |kernels, y| kernels.product(product, y, false)), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 2>) {
@@ -36,17 +34,17 @@ impl<T: Float> Op<T, 3> for Linear {
     fn forward(&self, [x, w, b]: [&Tensor<T>; 3]) -> (Tensor<T>, ()) {
         let (shape, size) = sizes(x, w);
         assert_eq!(b.shape(), [size.2].into(), "linear: the bias of {} must be [{}]", w.shape(), size.2);
-        let y = Tensor::fill_with(shape, |y| {
-            fill_rows(b.as_slice(), y);
-            gemm(size, rows(x), rows(w).t(), y, true);
+        let y = x.alike(shape, |kernels, y| {
+            kernels.fill_rows(b, y);
+            kernels.product(product(size, Factor::of(x), Factor::of(w).t()), y, true);
         });
         (y, ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 3>) {
-        let ([x, w, b], [dx, dw, db]) = (cx.inputs, cx.grads);
+        let ([x, w, _], [dx, dw, db]) = (cx.inputs, cx.grads);
         product_backward(x, w, cx.dy, dx, dw);
-        db.accumulate(|out, keep| sum_rows(cx.dy.as_slice(), out, b.len(), keep));
+        db.write(|kernels, out, keep| kernels.sum_rows(cx.dy, out, keep));
     }
 }
 
@@ -65,8 +63,13 @@ fn sizes<T: Float>(x: &Tensor<T>, w: &Tensor<T>) -> (Shape, (usize, usize, usize
     (shape.with(shape.rank() - 1, outer), (shape.rows(), inner, outer))
 }
 
-fn rows<T: Float>(x: &Tensor<T>) -> Matrix<'_, T> {
-    Matrix::rows(x.as_slice(), x.shape().last())
+/// One product of matrices of rows.
+fn product<'a, T: Float>(
+    size: (usize, usize, usize),
+    a: Factor<'a, T>,
+    b: Factor<'a, T>,
+) -> Product<'a, T> {
+    Product { size, batch: 1, a, b, step: 0 }
 }
 
 fn product_backward<T: Float>(
@@ -77,8 +80,9 @@ fn product_backward<T: Float>(
     dw: &mut Slot<T>,
 ) {
     let (count, inner, outer) = sizes(x, w).1;
-    dx.accumulate(|out, keep| gemm((count, outer, inner), rows(dy), rows(w), out, keep));
-    dw.accumulate(|out, keep| gemm((outer, count, inner), rows(dy).t(), rows(x), out, keep));
+    let [x, w, dy] = [x, w, dy].map(Factor::of);
+    dx.write(|kernels, out, keep| kernels.product(product((count, outer, inner), dy, w), out, keep));
+    dw.write(|kernels, out, keep| kernels.product(product((outer, count, inner), dy.t(), x), out, keep));
 }
 
 impl<'t, T: Float> Var<'t, T> {
@@ -101,9 +105,7 @@ impl<'t, T: Float> Var<'t, T> {
         }
         let x = self.value();
         let (shape, _) = sizes(&x, weight.value());
-        let bias = bias.map(|bias| bias.value().as_slice());
-        let y = Tensor::fill_with(shape, |y| panel_product(x.as_slice(), weight.panels(), bias, y));
-        tape.computed("linear", y)
+        tape.computed("linear", x.alike(shape, |kernels, y| kernels.linear_by(&x, weight, bias, y)))
     }
 }
 

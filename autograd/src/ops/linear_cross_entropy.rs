@@ -1,10 +1,7 @@
 //! The output projection and its cross-entropy in one, so that the logits never exist as a whole.
 
-use super::cross_entropy::{check_labels, mean_weight};
-use crate::buffer::Buffer;
-use crate::kernels::cpu::cross_entropy::{cross_entropy, cross_entropy_in_place};
-use crate::kernels::cpu::elementwise::scale;
-use crate::kernels::cpu::gemm::{Matrix, gemm};
+use super::cross_entropy::{NOTHING, check_labels, mean_weight};
+use crate::kernels::Labels;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Ids, Shape, Tensor};
@@ -29,10 +26,6 @@ pub struct LinearCrossEntropy {
     pub gradients: bool,
 }
 
-/// Rows of one block: enough that each pass over the output layer and its gradient serves many of them, few enough that
-/// their logits take little memory. (256 rows take 4 % longer, all rows at once no less.)
-const BLOCK: usize = 512;
-
 impl<T: Float> Op<T, 2> for LinearCrossEntropy {
     /// `dx` and `dW` for `dy = 1`.
     type Saved = Option<[Tensor<T>; 2]>;
@@ -47,43 +40,24 @@ impl<T: Float> Op<T, 2> for LinearCrossEntropy {
         assert_eq!(d, inner, "linear_cross_entropy: inner sizes differ: {} · {}ᵀ", x.shape(), w.shape());
         let logits = Shape::from([x.shape().rows(), v]);
         check_labels("linear_cross_entropy", logits, &self.targets, self.ignore);
-        let (smoothing, ignore) = (T::of(self.smoothing), self.ignore.unwrap_or(u32::MAX));
-        let (mut dx, mut dw) = (Tensor::zeros([0]), Tensor::zeros([0]));
-        if self.gradients {
-            dx = Tensor::fill_with(x.shape(), |_| {});
-            dw = Tensor::fill_with(w.shape(), |_| {});
-        }
-        let mut logits = Buffer::<T>::stale(BLOCK.min(x.shape().rows()) * v);
-        let mut lse = [T::ZERO; BLOCK];
-        let mut total = T::Wide::ZERO;
-        for (i, labels) in self.targets.as_slice().chunks(BLOCK).enumerate() {
-            let (rows, start) = (labels.len(), i * BLOCK * d);
-            let x = Matrix::rows(&x.as_slice()[start..start + rows * d], d);
-            let w = Matrix::rows(w.as_slice(), d);
-            let logits = &mut logits[..rows * v];
-            gemm((rows, d, v), x, w.t(), logits, false); // [rows, V]
-            if self.gradients {
-                total += cross_entropy_in_place(logits, labels, ignore, smoothing, T::of(self.weight), v);
-                let g = Matrix::rows(logits, v);
-                let dx = &mut dx.make_mut()[start..start + rows * d];
-                gemm((rows, v, d), g, w, dx, false); // [rows, D]
-                gemm((v, rows, d), g.t(), x, dw.make_mut(), i > 0); // [V, D]
-            } else {
-                total += cross_entropy(logits, labels, ignore, smoothing, &mut lse[..rows], v);
-            }
-        }
-        (Tensor::scalar(T::narrow(T::Wide::of(self.weight) * total)), self.gradients.then_some([dx, dw]))
+        let &Self { ref targets, smoothing, ignore, weight, gradients } = self;
+        let labels = Labels { targets, ignore: ignore.unwrap_or(NOTHING), smoothing, weight };
+        let mut gradients = gradients.then(|| [x, w].map(|x| x.alike(x.shape(), |_, _| {})));
+        let loss = x.alike([], |kernels, loss| {
+            let gradients = gradients.as_mut().map(|[dx, dw]| [dx, dw]);
+            kernels.linear_cross_entropy(x, w, labels, loss, gradients);
+        });
+        (loss, gradients)
     }
 
     fn backward(&self, saved: &Self::Saved, cx: Backward<'_, T, 2>) {
         let Some(saved) = saved else { unreachable!("an op without gradients is not recorded") };
-        let dy = cx.dy.item();
         for (slot, gradient) in cx.grads.iter_mut().zip(saved) {
             // Dual numbers are equal in both parts or not at all, so a `dy` of 1 that moves is no constant 1.
-            if dy == T::ONE {
+            if cx.dy.device().is_cpu() && cx.dy.item() == T::ONE {
                 slot.add(gradient);
             } else {
-                slot.accumulate(|out, keep| scale(gradient.as_slice(), dy, out, keep));
+                slot.write(|kernels, out, keep| kernels.scale_by(gradient, cx.dy, out, keep));
             }
         }
     }

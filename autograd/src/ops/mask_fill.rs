@@ -20,13 +20,13 @@ impl<T: Float> Op<T, 1> for MaskFill {
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
         let (flags, value) = (self.keep.expand("mask_fill", x.shape()), T::of(self.value));
-        (Tensor::from_fn(x.shape(), |i| if flags[i] { x.as_slice()[i] } else { value }), ())
+        (x.alike(x.shape(), |kernels, y| kernels.mask_fill(x, &flags, value, y)), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {
         let [dx] = cx.grads;
         let flags = self.keep.expand("mask_fill", cx.dy.shape());
-        dx.add(&Tensor::from_fn(cx.dy.shape(), |i| if flags[i] { cx.dy.as_slice()[i] } else { T::ZERO }));
+        dx.add(&cx.dy.alike(cx.dy.shape(), |kernels, y| kernels.mask_fill(cx.dy, &flags, T::ZERO, y)));
     }
 }
 

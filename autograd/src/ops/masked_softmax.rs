@@ -1,6 +1,5 @@
 //! The softmax over the kept entries of each row.
 
-use crate::kernels::cpu::softmax::{softmax_backward, softmax_masked};
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Keep, Tensor};
@@ -20,14 +19,12 @@ impl<T: Float> Op<T, 1> for MaskedSoftmax {
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
         let flags = self.keep.expand("masked_softmax", x.shape());
-        let n = x.shape().last();
-        (Tensor::fill_with(x.shape(), |y| softmax_masked(x.as_slice(), y, n, &flags)), ())
+        (x.alike(x.shape(), |kernels, y| kernels.softmax(x, Some(&flags), y)), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {
         let [dx] = cx.grads;
-        let (y, dy, n) = (cx.output.as_slice(), cx.dy.as_slice(), cx.output.shape().last());
-        dx.accumulate(|out, keep| softmax_backward(y, dy, out, n, keep));
+        dx.write(|kernels, out, keep| kernels.softmax_backward(cx.output, cx.dy, out, keep));
     }
 }
 

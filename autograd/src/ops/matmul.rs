@@ -1,6 +1,6 @@
 //! `C = A·B`, in batches.
 
-use crate::kernels::cpu::gemm::{Matrix, gemm};
+use crate::kernels::{Factor, Product};
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Shape, Tensor};
@@ -65,9 +65,6 @@ fn ordered(matrix: &[usize], transposed: bool) -> (usize, usize) {
 }
 
 /// A `rows × cols` matrix, stored transposed where asked.
-fn factor<T>(data: &[T], rows: usize, cols: usize, transposed: bool) -> Matrix<'_, T> {
-    if transposed { Matrix::rows(data, rows).t() } else { Matrix::rows(data, cols) }
-}
 
 impl<T: Float> Op<T, 2> for MatMul {
     type Saved = ();
@@ -76,42 +73,33 @@ impl<T: Float> Op<T, 2> for MatMul {
 
     fn forward(&self, [a, b]: [&Tensor<T>; 2]) -> (Tensor<T>, ()) {
         let (Plan { batch, m, k, n, b_step }, shape) = self.plan(a.shape(), b.shape());
-        let y = Tensor::fill_with(shape, |c| {
-            for i in 0..batch {
-                let a = factor(&a.as_slice()[i * m * k..], m, k, self.transpose_a);
-                let b = factor(&b.as_slice()[i * b_step..], k, n, self.transpose_b);
-                gemm((m, k, n), a, b, &mut c[i * m * n..][..m * n], false);
-            }
-        });
-        (y, ())
+        let a = Factor { tensor: a, transposed: self.transpose_a, step: m * k };
+        let b = Factor { tensor: b, transposed: self.transpose_b, step: b_step };
+        let product = Product { size: (m, k, n), batch, a, b, step: m * n };
+        (a.tensor.alike(shape, |kernels, c| kernels.product(product, c, false)), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 2>) {
         let ([a, b], [da, db]) = (cx.inputs, cx.grads);
         let (Plan { batch, m, k, n, b_step }, _) = self.plan(a.shape(), b.shape());
-        let dc = |i: usize| Matrix::rows(&cx.dy.as_slice()[i * m * n..][..m * n], n);
-        da.accumulate(|out, keep| {
-            for i in 0..batch {
-                let b = factor(&b.as_slice()[i * b_step..], k, n, self.transpose_b);
-                let out = &mut out[i * m * k..][..m * k];
-                if self.transpose_a {
-                    gemm((k, n, m), b, dc(i).t(), out, keep); // (dC·Bᵀ)ᵀ = B·dCᵀ
-                } else {
-                    gemm((m, n, k), dc(i), b.t(), out, keep);
-                }
-            }
+        let a = Factor { tensor: a, transposed: self.transpose_a, step: m * k };
+        let b = Factor { tensor: b, transposed: self.transpose_b, step: b_step };
+        let dc = Factor { tensor: cx.dy, transposed: false, step: m * n };
+        da.write(|kernels, out, keep| {
+            let product = if self.transpose_a {
+                Product { size: (k, n, m), batch, a: b, b: dc.t(), step: m * k } // (dC·Bᵀ)ᵀ = B·dCᵀ
+            } else {
+                Product { size: (m, n, k), batch, a: dc, b: b.t(), step: m * k }
+            };
+            kernels.product(product, out, keep);
         });
-        db.accumulate(|out, keep| {
-            for i in 0..batch {
-                let a = factor(&a.as_slice()[i * m * k..], m, k, self.transpose_a);
-                let out = &mut out[i * b_step..][..k * n];
-                let keep = keep || (b_step == 0 && i > 0);
-                if self.transpose_b {
-                    gemm((n, m, k), dc(i).t(), a, out, keep); // (Aᵀ·dC)ᵀ = dCᵀ·A
-                } else {
-                    gemm((k, m, n), a.t(), dc(i), out, keep);
-                }
-            }
+        db.write(|kernels, out, keep| {
+            let product = if self.transpose_b {
+                Product { size: (n, m, k), batch, a: dc.t(), b: a, step: b_step } // (Aᵀ·dC)ᵀ = dCᵀ·A
+            } else {
+                Product { size: (k, m, n), batch, a: a.t(), b: dc, step: b_step }
+            };
+            kernels.product(product, out, keep);
         });
     }
 }

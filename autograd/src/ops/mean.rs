@@ -1,7 +1,5 @@
 //! The mean of all entries.
 
-use super::sum::spread;
-use crate::kernels::cpu::elementwise;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Tensor};
@@ -16,12 +14,12 @@ impl<T: Float> Op<T, 1> for Mean {
     const RULE: &'static str = "dx += dy / n, to every entry";
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
-        (Tensor::scalar(T::narrow(elementwise::sum(x.as_slice()) / T::Wide::of(x.len() as f64))), ())
+        (x.alike([], |kernels, y| kernels.sum(x, x.len() as f64, y)), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {
         let ([x], [dx]) = (cx.inputs, cx.grads);
-        spread(dx, cx.dy.item() / T::of(x.len() as f64));
+        dx.write(|kernels, out, keep| kernels.spread(cx.dy, x.len() as f64, out, keep));
     }
 }
 

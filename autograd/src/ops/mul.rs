@@ -2,7 +2,7 @@
 
 use std::ops;
 
-use super::add::{broadcast, reduce};
+use super::add::broadcast;
 use crate::kernels::cpu::broadcast::Binary;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
@@ -23,8 +23,8 @@ impl<T: Float> Op<T, 2> for Mul {
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 2>) {
         let ([a, b], [da, db]) = (cx.inputs, cx.grads);
-        da.accumulate(|out, keep| reduce(cx.dy, Some(b), a.shape(), out, keep));
-        db.accumulate(|out, keep| reduce(cx.dy, Some(a), b.shape(), out, keep));
+        da.write(|kernels, out, keep| kernels.reduce(cx.dy, Some(b), out, keep));
+        db.write(|kernels, out, keep| kernels.reduce(cx.dy, Some(a), out, keep));
     }
 }
 

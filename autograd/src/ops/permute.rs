@@ -1,5 +1,6 @@
 //! The axes in another order.
 
+use crate::kernels::Layout;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, MAX_RANK, Shape, Tensor};
@@ -41,24 +42,12 @@ impl<T: Float> Op<T, 1> for Permute {
 fn permuted<T: Float>(x: &Tensor<T>, order: &[usize]) -> Tensor<T> {
     let (sizes, strides) = (x.shape(), x.shape().strides());
     let shape: Vec<usize> = order.iter().map(|&axis| sizes[axis]).collect();
-    let steps: Vec<usize> = order.iter().map(|&axis| strides[axis]).collect();
-    Tensor::fill_with(Shape::from(shape.as_slice()), |y| {
-        let mut index = [0; MAX_RANK];
-        let mut offset = 0;
-        for y in y.iter_mut() {
-            *y = x.as_slice()[offset];
-            // Counts up like an odometer, the last axis fastest.
-            for axis in (0..shape.len()).rev() {
-                index[axis] += 1;
-                offset += steps[axis];
-                if index[axis] < shape[axis] {
-                    break;
-                }
-                offset -= steps[axis] * shape[axis];
-                index[axis] = 0;
-            }
-        }
-    })
+    let shape = Shape::from(shape.as_slice());
+    let mut walk = Layout { start: 0, strides: [0; MAX_RANK] };
+    for (to, &from) in order.iter().enumerate() {
+        walk.strides[to] = strides[from];
+    }
+    x.alike(shape, |kernels, y| kernels.copy(shape, (x, walk), (y, Layout::rows(shape)), false))
 }
 
 impl<'t, T: Float> Var<'t, T> {

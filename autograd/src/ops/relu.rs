@@ -1,6 +1,6 @@
 //! `y = max(x, 0)`, entry by entry.
 
-use crate::kernels::cpu::activation::{relu, relu_backward};
+use crate::kernels::Activation;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Tensor};
@@ -15,12 +15,12 @@ impl<T: Float> Op<T, 1> for Relu {
     const RULE: &'static str = "dx += dy where x > 0";
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
-        (Tensor::fill_with(x.shape(), |y| relu(x.as_slice(), y)), ())
+        (x.alike(x.shape(), |kernels, y| kernels.activation(Activation::Relu, x, y)), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {
         let ([x], [dx]) = (cx.inputs, cx.grads);
-        dx.accumulate(|out, keep| relu_backward(x.as_slice(), cx.dy.as_slice(), out, keep));
+        dx.write(|kernels, out, keep| kernels.activation_backward(Activation::Relu, x, cx.dy, out, keep));
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::ops;
 
-use crate::kernels::cpu::elementwise::scale;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Tensor};
@@ -20,12 +19,12 @@ impl<T: Float> Op<T, 1> for Scale {
     const RULE: &'static str = "dx += k · dy";
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
-        (Tensor::fill_with(x.shape(), |y| scale(x.as_slice(), T::of(self.factor), y, false)), ())
+        (x.alike(x.shape(), |kernels, y| kernels.scale(x, T::of(self.factor), y, false)), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {
         let [dx] = cx.grads;
-        dx.accumulate(|out, keep| scale(cx.dy.as_slice(), T::of(self.factor), out, keep));
+        dx.write(|kernels, out, keep| kernels.scale(cx.dy, T::of(self.factor), out, keep));
     }
 }
 

@@ -1,6 +1,6 @@
 //! `y = x·σ(x)`, entry by entry.
 
-use crate::kernels::cpu::activation::{silu, silu_backward};
+use crate::kernels::Activation;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Tensor};
@@ -15,12 +15,12 @@ impl<T: Float> Op<T, 1> for Silu {
     const RULE: &'static str = "dx += dy ∘ σ(x)(1 + x(1 − σ(x)))";
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
-        (Tensor::fill_with(x.shape(), |y| silu(x.as_slice(), y)), ())
+        (x.alike(x.shape(), |kernels, y| kernels.activation(Activation::Silu, x, y)), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {
         let ([x], [dx]) = (cx.inputs, cx.grads);
-        dx.accumulate(|out, keep| silu_backward(x.as_slice(), cx.dy.as_slice(), out, keep));
+        dx.write(|kernels, out, keep| kernels.activation_backward(Activation::Silu, x, cx.dy, out, keep));
     }
 }
 

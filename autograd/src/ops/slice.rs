@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::kernels::Layout;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Shape, Tensor};
@@ -16,12 +17,10 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// For each run of entries that stay together: where it lies in `x`.
-    fn runs(&self, x: Shape) -> impl Iterator<Item = Range<usize>> {
-        let outer: usize = x[..self.axis].iter().product();
-        let inner: usize = x[self.axis + 1..].iter().product();
-        let (size, range) = (x[self.axis], self.range.clone());
-        (0..outer).map(move |i| (i * size + range.start) * inner..(i * size + range.end) * inner)
+    /// How the entries of the range are walked in an input of this shape.
+    fn walk(&self, x: Shape) -> Layout {
+        let strides = x.strides();
+        Layout { start: self.range.start * strides[self.axis], strides }
     }
 }
 
@@ -36,31 +35,21 @@ impl<T: Float> Op<T, 1> for Slice {
             axis < shape.rank() && range.start <= range.end && range.end <= shape[axis],
             "slice: {range:?} of axis {axis} is not within {shape}"
         );
-        let y = Tensor::fill_with(shape.with(axis, range.len()), |y| {
-            let mut start = 0;
-            for run in self.runs(shape) {
-                let end = start + run.len();
-                y[start..end].copy_from_slice(&x.as_slice()[run]);
-                start = end;
-            }
+        let part = shape.with(axis, range.len());
+        let y = x.alike(part, |kernels, y| {
+            kernels.copy(part, (x, self.walk(shape)), (y, Layout::rows(part)), false);
         });
         (y, ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {
         let ([x], [dx]) = (cx.inputs, cx.grads);
-        dx.accumulate(|out, keep| {
+        dx.write(|kernels, out, keep| {
             if !keep {
-                out.fill(T::ZERO);
+                kernels.fill(T::ZERO, out);
             }
-            let mut start = 0;
-            for run in self.runs(x.shape()) {
-                let end = start + run.len();
-                for (out, &dy) in out[run].iter_mut().zip(&cx.dy.as_slice()[start..end]) {
-                    *out += dy;
-                }
-                start = end;
-            }
+            let part = cx.dy.shape();
+            kernels.copy(part, (cx.dy, Layout::rows(part)), (out, self.walk(x.shape())), true);
         });
     }
 }

@@ -1,6 +1,5 @@
 //! `y = softmax(x)` along the last axis.
 
-use crate::kernels::cpu::softmax::{softmax, softmax_backward};
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Tensor};
@@ -15,14 +14,12 @@ impl<T: Float> Op<T, 1> for Softmax {
     const RULE: &'static str = "dx += y ∘ (dy − ⟨dy, y⟩)";
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
-        let n = x.shape().last();
-        (Tensor::fill_with(x.shape(), |y| softmax(x.as_slice(), y, n)), ())
+        (x.alike(x.shape(), |kernels, y| kernels.softmax(x, None, y)), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {
         let [dx] = cx.grads;
-        let (y, dy, n) = (cx.output.as_slice(), cx.dy.as_slice(), cx.output.shape().last());
-        dx.accumulate(|out, keep| softmax_backward(y, dy, out, n, keep));
+        dx.write(|kernels, out, keep| kernels.softmax_backward(cx.output, cx.dy, out, keep));
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::ops;
 
-use super::add::{broadcast, reduce};
+use super::add::broadcast;
 use crate::kernels::cpu::broadcast::Binary;
-use crate::kernels::cpu::elementwise::scale;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Tensor};
@@ -23,12 +22,11 @@ impl<T: Float> Op<T, 2> for Sub {
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 2>) {
-        let ([a, b], [da, db]) = (cx.inputs, cx.grads);
-        da.accumulate(|out, keep| reduce(cx.dy, None, a.shape(), out, keep));
-        let mut minus_dy = cx.dy.clone();
-        db.accumulate(|out, keep| {
-            scale(cx.dy.as_slice(), -T::ONE, minus_dy.make_mut(), false);
-            reduce(&minus_dy, None, b.shape(), out, keep);
+        let ([da, db], dy) = (cx.grads, cx.dy);
+        da.write(|kernels, out, keep| kernels.reduce(dy, None, out, keep));
+        db.write(|kernels, out, keep| {
+            let minus_dy = dy.alike(dy.shape(), |kernels, y| kernels.scale(dy, -T::ONE, y, false));
+            kernels.reduce(&minus_dy, None, out, keep);
         });
     }
 }

@@ -1,6 +1,5 @@
 //! The sum of all entries.
 
-use crate::kernels::cpu::elementwise;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Tensor};
@@ -15,22 +14,13 @@ impl<T: Float> Op<T, 1> for Sum {
     const RULE: &'static str = "dx += dy, to every entry";
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
-        (Tensor::scalar(T::narrow(elementwise::sum(x.as_slice()))), ())
+        (x.alike([], |kernels, y| kernels.sum(x, 1.0, y)), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {
         let [dx] = cx.grads;
-        spread(dx, cx.dy.item());
+        dx.write(|kernels, out, keep| kernels.spread(cx.dy, 1.0, out, keep));
     }
-}
-
-/// Adds `dy` to the gradient of every entry.
-pub(super) fn spread<T: Float>(dx: &mut crate::Slot<T>, dy: T) {
-    dx.accumulate(|out, keep| {
-        for out in out {
-            *out = if keep { *out + dy } else { dy };
-        }
-    });
 }
 
 impl<'t, T: Float> Var<'t, T> {

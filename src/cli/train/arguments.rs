@@ -7,6 +7,7 @@ use clap::Args;
 use nn::{Dropouts, Preset};
 use optim::Schedule;
 
+use crate::cli::device::DeviceArgument;
 use crate::cli::text::{TextArguments, TokenArguments};
 use crate::config::{Config, Metric};
 use crate::train::Reset;
@@ -18,7 +19,7 @@ Examples:
   gradus train
   gradus train --src train.en.gz --tgt train.de.gz --valid-src val.en.gz --valid-tgt val.de.gz \\
                --preset tiny --lowercase --minutes 20 --out runs/en-de
-  gradus train --resume runs/en-de --minutes 40
+  gradus train --resume runs/en-de --minutes 40 --device cpu
   gradus train --init-from runs/en-de --src new.en --tgt new.de --epochs 5 --freeze 'encoder.*'
   gradus train --init-from runs/a/checkpoints/last.gradus --reset optimizer,schedule --steps 9000")]
 pub(in crate::cli) struct Arguments {
@@ -105,6 +106,8 @@ pub(in crate::cli) struct Arguments {
     /// Threads; 0 for one a core
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    #[command(flatten)]
+    pub(super) device: DeviceArgument,
     /// Train without checking first that every parameter learns and its gradient is right
     #[arg(long)]
     no_audit: bool,

@@ -17,10 +17,12 @@ use crate::train::{Corpora, Outcome, Prepared, Run, Summary, Trainer, install_st
 
 pub(in crate::cli) fn run(arguments: &Arguments) -> Result<ExitCode> {
     install_stop_signals()?;
+    let device = arguments.device.open()?;
     let mut trainer = match &arguments.resume {
         Some(folder) => resume::resume(arguments, Run::open(folder)?)?,
         None => start(arguments)?,
     };
+    trainer.move_to(&device);
     if arguments.film {
         trainer.film()?;
     }

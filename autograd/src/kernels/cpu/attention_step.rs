@@ -6,30 +6,16 @@
 use super::simd::Simd;
 use super::softmax::{largest, weight};
 use crate::buffer::Buffer;
+use crate::kernels::{Gathered, Row};
 use crate::{float::Float, simd};
 
-/// The keys and values of S positions, and which of them belong to each of R queries.
-#[derive(Clone, Debug)]
-pub struct Gathered<'a, T> {
-    /// For each position, rows of keys, of all heads side by side: `[S]` of `[.., H·d]`.
-    pub keys: Vec<&'a [T]>,
-    /// For each position, rows of values.
-    pub values: Vec<&'a [T]>,
-    /// For each position, the number of the row that a query sees there: `[S]` of `[R]`.
-    pub rows: Vec<&'a [u32]>,
-    /// How many positions each query sees, from the first on, `[R]`; all where `None`.
-    pub kept: Option<&'a [u32]>,
-    /// H
-    pub heads: usize,
-    /// H·d
-    pub width: usize,
-}
-
-impl<T> Gathered<'_, T> {
-    /// Where the row that query `query` sees at `position` begins.
+impl<T: Float> Gathered<'_, T> {
+    /// The row that query `query` sees at `position`, of its keys or of its values.
     #[inline(always)]
-    fn at(&self, position: usize, query: usize) -> usize {
-        self.rows[position][query] as usize * self.width
+    fn row<'b>(&self, of: &'b [Row<'_, T>], position: usize, query: usize) -> &'b [T] {
+        let Row { tensor, first } = of[position];
+        let row = first + self.rows[position][query] as usize;
+        &tensor.as_slice()[row * self.width..][..self.width]
     }
 }
 
@@ -51,7 +37,7 @@ simd! {
             // Position by position, because a row of keys or values comes from far away, and all heads of it at once.
             let scores = &mut scores[..g.heads * seen]; // [H, S]
             for position in 0..seen {
-                let key = &g.keys[position][g.at(position, r)..][..width];
+                let key = g.row(&g.keys, position, r);
                 for (h, (q, key)) in q.chunks_exact(d).zip(key.chunks_exact(d)).enumerate() {
                     let mut sum = s.splat(T::ZERO);
                     for (q, key) in q.chunks(S::LANES).zip(key.chunks(S::LANES)) {
@@ -64,7 +50,7 @@ simd! {
                 shares(s, scores);
             }
             for position in 0..seen {
-                let value = &g.values[position][g.at(position, r)..][..width];
+                let value = g.row(&g.values, position, r);
                 for (h, (o, value)) in o.chunks_exact_mut(d).zip(value.chunks_exact(d)).enumerate() {
                     let share = s.splat(scores[h * seen + position]);
                     for (o, value) in o.chunks_mut(S::LANES).zip(value.chunks(S::LANES)) {
@@ -101,6 +87,7 @@ mod tests {
     use super::super::attention::{Geometry, Span, attention};
     use super::super::testing::{assert_close, random, unread, widen};
     use super::*;
+    use crate::Tensor;
 
     /// Rows of each position in an order of its own, some seen by several queries; against attention over keys and values
     /// that were copied into place for each query.
@@ -113,9 +100,11 @@ mod tests {
             (random(positions * 6 * width, 2), random(positions * 6 * width, 3));
         let rows: Vec<Vec<u32>> =
             (0..positions).map(|t| (0..QUERIES).map(|r| ((r * r + 3 * t) % 6) as u32).collect()).collect();
+        let [keys, values] = [keys, values].map(|x| Tensor::new([positions * 6, width], x));
+        let each = |tensor| (0..positions).map(|position| Row { tensor, first: 6 * position }).collect();
         let gathered = Gathered {
-            keys: keys.chunks(6 * width).collect(),
-            values: values.chunks(6 * width).collect(),
+            keys: each(&keys),
+            values: each(&values),
             rows: rows.iter().map(Vec::as_slice).collect(),
             kept: Some(&kept),
             heads,
@@ -143,7 +132,7 @@ mod tests {
             dropout: None,
         };
         let mut expected = unread(q.len());
-        let operands = [widen(&q), copied(&keys), copied(&values)];
+        let operands = [widen(&q), copied(keys.as_slice()), copied(values.as_slice())];
         attention(
             &geometry,
             operands.each_ref().map(Vec::as_slice),

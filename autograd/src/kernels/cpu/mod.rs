@@ -11,6 +11,7 @@ pub mod best;
 pub mod broadcast;
 pub mod crew;
 pub mod cross_entropy;
+pub(crate) mod device;
 pub mod dropout;
 pub mod elementwise;
 pub mod gemm;

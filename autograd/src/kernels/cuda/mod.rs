@@ -1,8 +1,23 @@
 //! Kernels on an NVIDIA card, and an emulator of it that needs none.
+//!
+//! `source/` holds the kernels themselves, in CUDA C++. `driver` is all that is asked of a machine that runs them, `card` and
+//! `emulator` are the two there are. `memory` recycles what they allocate, `array` and `staged` are what lies in it, `device`
+//! is what tensors know of it all, and `kernels` launches what ops ask for.
 
+mod array;
+mod attention;
 pub(crate) mod card;
+mod device;
 pub(crate) mod driver;
 pub(crate) mod emulator;
+mod kernels;
+mod loss;
+pub(crate) mod memory;
 pub(crate) mod source;
+mod staged;
+mod update;
 
+pub(crate) use array::CudaArray;
+pub use device::{Cuda, Traffic};
 pub use driver::{CudaError, Precision};
+pub(crate) use staged::StagedIds;

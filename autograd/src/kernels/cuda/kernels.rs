@@ -1,0 +1,506 @@
+//! What a card can do: launches of the kernels in `source/`.
+
+use super::array::CudaArray;
+use super::device::Cuda;
+use super::driver::{self, Address, Argument, Threads};
+use super::source::arguments::{Broadcast, Dropout, Reduce, Strided};
+use super::source::{BLOCK, COLUMNS, RANK, ROWS};
+use super::{attention, loss, update};
+use crate::kernels::cpu::adam::AdamStep;
+use crate::kernels::cpu::broadcast::Binary;
+use crate::kernels::list::{
+    Activation, AdamItem, Attended, Factor, Gathered, Kernels, Labels, Layout, Norm, Product,
+};
+use crate::kernels::Storage;
+use crate::ops::attention::Attention;
+use crate::{Float, Ids, MAX_RANK, Param, Shape, Tensor};
+
+/// Rows of which one block leaves a partial sum, at least.
+const CHUNK: usize = 128;
+
+/// Partial sums of a column, at most.
+const CHUNKS: usize = 256;
+
+impl Cuda {
+    /// Where the entries of a tensor lie.
+    #[track_caller]
+    pub(super) fn address<T: Float>(&self, x: &Tensor<T>) -> Address {
+        match x.storage() {
+            Storage::Cuda(array) if array.device() == self => array.address(),
+            _ => panic!("one tensor lies on {}, another on {self}", x.device()),
+        }
+    }
+
+    /// The same as an argument.
+    #[track_caller]
+    pub(super) fn of<T: Float>(&self, x: &Tensor<T>) -> Argument<'static> {
+        Argument::Address(self.address(x))
+    }
+
+    /// The same of one to write to, which nobody else holds then.
+    #[track_caller]
+    pub(super) fn to<T: Float>(&self, y: &mut Tensor<T>) -> Argument<'static> {
+        y.storage_mut();
+        self.of(y)
+    }
+
+    /// The same where there is one to write to, and whether to keep what it holds.
+    #[track_caller]
+    pub(super) fn to_some<T: Float>(
+        &self,
+        y: Option<(&mut Tensor<T>, bool)>,
+    ) -> (Argument<'static>, Argument<'static>) {
+        match y {
+            Some((y, keep)) => (self.to(y), flag(keep)),
+            None => (Argument::Address(0), flag(false)),
+        }
+    }
+
+    /// A warp for each of `rows` rows.
+    #[track_caller]
+    pub(super) fn launch_warps(&self, kernel: &'static str, rows: usize, arguments: &[Argument<'_>]) {
+        let blocks = rows.div_ceil(ROWS as usize) as u32;
+        self.launch(kernel, Threads { blocks: [blocks, 1, 1], block: BLOCK, shared: 0 }, arguments);
+    }
+
+    /// A block for each of `blocks` times `others`.
+    #[track_caller]
+    pub(super) fn launch_blocks(
+        &self,
+        kernel: &'static str,
+        blocks: [usize; 2],
+        arguments: &[Argument<'_>],
+    ) {
+        let [x, y] = blocks.map(|blocks| blocks as u32);
+        self.launch(kernel, Threads { blocks: [x, y, 1], block: BLOCK, shared: 0 }, arguments);
+    }
+
+    /// `y[0] = factor · Σ x` of `count` numbers.
+    #[track_caller]
+    pub(super) fn add_up(&self, x: Address, count: usize, factor: f64, y: Argument<'_>) {
+        let blocks = count.div_ceil(8 * BLOCK as usize).clamp(1, 512);
+        let scratch = self.allocate(4 * blocks);
+        let room = Argument::Address(scratch.address());
+        self.launch_blocks("sum_partial", [blocks, 1], &[Argument::Address(x), room, whole(count)]);
+        let arguments = [room, Argument::F32(factor as f32), y, int(blocks)];
+        self.launch_blocks("sum_finish", [1, 1], &arguments);
+    }
+
+    fn flags(&self, flags: &[bool]) -> super::memory::DeviceBuffer {
+        self.copied(&flags.iter().map(|&flag| u8::from(flag)).collect::<Vec<_>>())
+    }
+}
+
+/// `keep`, or another flag.
+pub(super) fn flag(flag: bool) -> Argument<'static> {
+    Argument::I32(i32::from(flag))
+}
+
+/// A number of rows or columns.
+pub(super) fn int(count: usize) -> Argument<'static> {
+    Argument::I32(i32::try_from(count).unwrap_or_else(|_| panic!("{count} rows or columns are more than a card counts")))
+}
+
+/// A number of entries.
+pub(super) fn whole(count: usize) -> Argument<'static> {
+    Argument::U64(count as u64)
+}
+
+pub(super) fn float<T: Float>(x: T) -> Argument<'static> {
+    Argument::F32(x.to_f64() as f32)
+}
+
+/// The number by which `activation.cu` knows a function.
+fn kind(f: Activation) -> Argument<'static> {
+    Argument::I32(match f {
+        Activation::Relu => 0,
+        Activation::Gelu => 1,
+        Activation::Silu => 2,
+    })
+}
+
+/// The sizes of all axes, of which there is at least one.
+fn axes(shape: Shape) -> (i32, [i32; RANK]) {
+    let mut sizes = [1; RANK];
+    for (size, &of) in sizes.iter_mut().zip(shape.iter()) {
+        *size = of as i32;
+    }
+    (shape.rank().max(1) as i32, sizes)
+}
+
+/// Strides that read a shape as if it were `target`, which it broadcasts to.
+fn stretched(shape: Shape, target: Shape) -> [usize; MAX_RANK] {
+    shape.broadcast_strides(&target).unwrap_or_else(|| panic!("{shape} does not broadcast to {target}"))
+}
+
+fn ints(strides: [usize; MAX_RANK]) -> [i32; RANK] {
+    strides.map(|stride| stride as i32)
+}
+
+/// Chunks of rows whose sums are added up at the end, and the rows of each.
+fn chunks(rows: usize) -> [usize; 2] {
+    let chunks = rows.div_ceil(CHUNK).clamp(1, CHUNKS);
+    [chunks, rows.div_ceil(chunks)]
+}
+
+/// How a factor lies in memory.
+fn factor<T: Float>(cuda: &Cuda, factor: Factor<'_, T>, (rows, columns): (usize, usize)) -> driver::Factor {
+    driver::Factor {
+        address: cuda.address(factor.tensor),
+        stride: if factor.transposed { rows } else { columns },
+        transposed: factor.transposed,
+        step: factor.step,
+    }
+}
+
+impl<T: Float> Kernels<T> for Cuda {
+    fn stale(&self, len: usize) -> Storage<T> {
+        Storage::Cuda(CudaArray::stale(self, len))
+    }
+
+    fn fill(&self, value: T, y: &mut Tensor<T>) {
+        let count = y.len();
+        self.launch_entries("fill", count, &[self.to(y), whole(count), float(value)]);
+    }
+
+    fn add_assign(&self, x: &Tensor<T>, y: &mut Tensor<T>) {
+        let count = y.len();
+        self.launch_entries("add_assign", count, &[self.to(y), self.of(x), whole(count)]);
+    }
+
+    fn scale(&self, x: &Tensor<T>, factor: T, y: &mut Tensor<T>, keep: bool) {
+        let arguments = [self.of(x), float(factor), self.to(y), whole(x.len()), flag(keep)];
+        self.launch_entries("scale", x.len(), &arguments);
+    }
+
+    fn scale_by(&self, x: &Tensor<T>, factor: &Tensor<T>, y: &mut Tensor<T>, keep: bool) {
+        let arguments =
+            [self.of(x), self.of(factor), Argument::F32(1.0), self.to(y), whole(x.len()), flag(keep)];
+        self.launch_entries("scale_by", x.len(), &arguments);
+    }
+
+    fn spread(&self, value: &Tensor<T>, divisor: f64, y: &mut Tensor<T>, keep: bool) {
+        let count = y.len();
+        let arguments =
+            [self.of(value), Argument::F32((1.0 / divisor) as f32), self.to(y), whole(count), flag(keep)];
+        self.launch_entries("spread", count, &arguments);
+    }
+
+    fn sum(&self, x: &Tensor<T>, divisor: f64, y: &mut Tensor<T>) {
+        self.add_up(self.address(x), x.len(), 1.0 / divisor, self.to(y));
+    }
+
+    fn binary(&self, f: Binary, a: &Tensor<T>, b: &Tensor<T>, y: &mut Tensor<T>) {
+        let shape = y.shape();
+        let op = match f {
+            Binary::Add => 0,
+            Binary::Sub => 1,
+            Binary::Mul => 2,
+        };
+        let [a_strides, b_strides] = [a, b].map(|x| ints(stretched(x.shape(), shape)));
+        let (rank, sizes) = axes(shape);
+        let broadcast = Broadcast { count: shape.len() as u64, rank, sizes, a_strides, b_strides }.bytes();
+        let arguments = [Argument::I32(op), self.of(a), self.of(b), self.to(y), Argument::Struct(&broadcast)];
+        self.launch_entries("binary", shape.len(), &arguments);
+    }
+
+    fn reduce(&self, dy: &Tensor<T>, factor: Option<&Tensor<T>>, dx: &mut Tensor<T>, keep: bool) {
+        if factor.is_none() && dy.shape() == dx.shape() {
+            return self.scale(dy, T::ONE, dx, keep);
+        }
+        let (count, terms) = (dx.len(), dy.len() / dx.len().max(1));
+        let (rank, sizes) = axes(dy.shape());
+        let factor_strides = ints(factor.map_or([0; MAX_RANK], |factor| stretched(factor.shape(), dy.shape())));
+        let dx_strides = ints(stretched(dx.shape(), dy.shape()));
+        let (whole_count, reduced) = (count as u64, terms as u64);
+        let reduce = Reduce { count: whole_count, reduced, rank, sizes, factor_strides, dx_strides }.bytes();
+        let arguments = [
+            self.of(dy),
+            factor.map_or(Argument::Address(0), |factor| self.of(factor)),
+            Argument::F32(1.0),
+            self.to(dx),
+            Argument::Struct(&reduce),
+            flag(keep),
+        ];
+        // A warp for each entry where much is summed, a thread where little is.
+        if terms >= 32 {
+            self.launch_warps("reduce_broadcast", count, &arguments);
+        } else {
+            self.launch_entries("reduce_broadcast", 4 * count, &arguments);
+        }
+    }
+
+    fn copy(
+        &self,
+        sizes: Shape,
+        (x, from): (&Tensor<T>, Layout),
+        (y, to): (&mut Tensor<T>, Layout),
+        keep: bool,
+    ) {
+        y.storage_mut();
+        let (rank, extents) = axes(sizes);
+        let [x_strides, y_strides] = [from, to].map(|layout| layout.strides.map(|stride| stride as i64));
+        let strided = Strided { count: sizes.len() as u64, x_strides, y_strides, rank, sizes: extents }.bytes();
+        let arguments = [
+            Argument::Address(self.address(x) + 4 * from.start as u64),
+            Argument::Address(self.address(y) + 4 * to.start as u64),
+            Argument::Struct(&strided),
+            flag(keep),
+        ];
+        self.launch_entries("strided_copy", 4 * sizes.len(), &arguments);
+    }
+
+    fn activation(&self, f: Activation, x: &Tensor<T>, y: &mut Tensor<T>) {
+        self.launch_entries("activation", x.len(), &[kind(f), self.of(x), self.to(y), whole(x.len())]);
+    }
+
+    fn activation_backward(
+        &self,
+        f: Activation,
+        x: &Tensor<T>,
+        dy: &Tensor<T>,
+        dx: &mut Tensor<T>,
+        keep: bool,
+    ) {
+        let arguments = [kind(f), self.of(x), self.of(dy), self.to(dx), whole(x.len()), flag(keep)];
+        self.launch_entries("activation_backward", x.len(), &arguments);
+    }
+
+    fn mask_fill(&self, x: &Tensor<T>, flags: &[bool], value: T, y: &mut Tensor<T>) {
+        let flags = self.flags(flags);
+        let arguments =
+            [self.of(x), Argument::Address(flags.address()), float(value), self.to(y), whole(x.len())];
+        self.launch_entries("mask_fill", x.len(), &arguments);
+    }
+
+    fn dropout(&self, x: &Tensor<T>, (p, key): (f64, u64), y: &mut Tensor<T>) {
+        let mask = Dropout::new(key, p).bytes();
+        let arguments = [self.of(x), self.to(y), whole(x.len()), Argument::Struct(&mask)];
+        self.launch_entries("dropout", x.len(), &arguments);
+    }
+
+    fn dropout_backward(&self, dy: &Tensor<T>, (p, key): (f64, u64), dx: &mut Tensor<T>, keep: bool) {
+        let mask = Dropout::new(key, p).bytes();
+        let mask = Argument::Struct(&mask);
+        let arguments = [self.of(dy), self.to(dx), whole(dy.len()), mask, flag(keep)];
+        self.launch_entries("dropout_backward", dy.len(), &arguments);
+    }
+
+    fn residual(&self, x: &Tensor<T>, a: &Tensor<T>, (p, key): (f64, u64), y: &mut Tensor<T>) {
+        let mask = Dropout::new(key, p).bytes();
+        let mask = Argument::Struct(&mask);
+        self.launch_entries("residual", x.len(), &[self.of(x), self.of(a), self.to(y), whole(x.len()), mask]);
+    }
+
+    fn layer_norm(
+        &self,
+        x: &Tensor<T>,
+        [gamma, beta]: [&Tensor<T>; 2],
+        epsilon: f64,
+        y: &mut Tensor<T>,
+        [mean, rstd]: [&mut Tensor<T>; 2],
+    ) {
+        let rows = x.shape().rows();
+        let arguments = [
+            self.of(x),
+            self.of(gamma),
+            self.of(beta),
+            self.to(y),
+            self.to(mean),
+            self.to(rstd),
+            int(rows),
+            int(gamma.len()),
+            Argument::F32(epsilon as f32),
+        ];
+        self.launch_warps("layer_norm", rows, &arguments);
+    }
+
+    fn layer_norm_backward(
+        &self,
+        (x, gamma): (&Tensor<T>, &Tensor<T>),
+        [mean, rstd]: [&Tensor<T>; 2],
+        dy: &Tensor<T>,
+        dx: &mut Tensor<T>,
+        keep: bool,
+    ) {
+        let rows = x.shape().rows();
+        let arguments = [
+            self.of(x),
+            self.of(gamma),
+            self.of(mean),
+            self.of(rstd),
+            self.of(dy),
+            self.to(dx),
+            int(rows),
+            int(gamma.len()),
+            flag(keep),
+        ];
+        self.launch_warps("layer_norm_backward", rows, &arguments);
+    }
+
+    fn layer_norm_parameters(
+        &self,
+        x: &Tensor<T>,
+        [mean, rstd]: [&Tensor<T>; 2],
+        dy: &Tensor<T>,
+        [dgamma, dbeta]: [Option<(&mut Tensor<T>, bool)>; 2],
+    ) {
+        let (rows, n) = (x.shape().rows(), x.shape().last());
+        let [chunks, chunk] = chunks(rows);
+        let scratch = self.allocate(4 * chunks * 2 * n);
+        let room = Argument::Address(scratch.address());
+        let columns = n.div_ceil(COLUMNS as usize);
+        let arguments =
+            [self.of(x), self.of(mean), self.of(rstd), self.of(dy), room, int(rows), int(n), int(chunk)];
+        self.launch_blocks("layer_norm_parameters_partial", [columns, chunks], &arguments);
+        let ((dgamma, keep_gamma), (dbeta, keep_beta)) = (self.to_some(dgamma), self.to_some(dbeta));
+        let arguments = [room, dgamma, dbeta, int(chunks), int(n), keep_gamma, keep_beta];
+        self.launch_blocks("layer_norm_parameters_finish", [columns, 1], &arguments);
+    }
+
+    fn softmax(&self, x: &Tensor<T>, flags: Option<&[bool]>, y: &mut Tensor<T>) {
+        let (rows, n) = (x.shape().rows(), x.shape().last());
+        let flags = flags.map(|flags| self.flags(flags));
+        let flags = Argument::Address(flags.as_ref().map_or(0, |flags| flags.address()));
+        self.launch_warps("softmax", rows, &[self.of(x), self.to(y), int(rows), int(n), flags]);
+    }
+
+    fn softmax_backward(&self, y: &Tensor<T>, dy: &Tensor<T>, dx: &mut Tensor<T>, keep: bool) {
+        let (rows, n) = (y.shape().rows(), y.shape().last());
+        let arguments = [self.of(y), self.of(dy), self.to(dx), int(rows), int(n), flag(keep)];
+        self.launch_warps("softmax_backward", rows, &arguments);
+    }
+
+    fn cross_entropy(&self, x: &Tensor<T>, labels: Labels<'_>, loss: &mut Tensor<T>, lse: &mut Tensor<T>) {
+        loss::cross_entropy(self, x, labels, loss, lse);
+    }
+
+    fn cross_entropy_backward(
+        &self,
+        (x, lse): (&Tensor<T>, &Tensor<T>),
+        labels: Labels<'_>,
+        dy: &Tensor<T>,
+        dx: &mut Tensor<T>,
+        keep: bool,
+    ) {
+        loss::cross_entropy_backward(self, (x, lse), labels, dy, (dx, keep));
+    }
+
+    fn linear_cross_entropy(
+        &self,
+        x: &Tensor<T>,
+        weight: &Tensor<T>,
+        labels: Labels<'_>,
+        loss: &mut Tensor<T>,
+        gradients: Option<[&mut Tensor<T>; 2]>,
+    ) {
+        loss::linear_cross_entropy(self, x, weight, labels, loss, gradients);
+    }
+
+    fn embedding(&self, table: &Tensor<T>, ids: &Ids, y: &mut Tensor<T>) {
+        let count = ids.shape().len();
+        let numbers = Argument::Address(self.staged(ids, true).address());
+        let arguments = [self.of(table), numbers, self.to(y), int(count), int(table.shape().last())];
+        self.launch_warps("embedding", count, &arguments);
+    }
+
+    fn embedding_backward(&self, dy: &Tensor<T>, ids: &Ids, dtable: &mut Tensor<T>, keep: bool) {
+        if !keep {
+            self.fill(T::ZERO, dtable);
+        }
+        let Some(segments) = self.staged(ids, true).segments() else {
+            panic!("embedding: these ids were brought to {self} as numbers, not to pick rows")
+        };
+        let arguments = [
+            self.of(dy),
+            Argument::Address(segments.rows),
+            Argument::Address(segments.starts),
+            Argument::Address(segments.order),
+            self.to(dtable),
+            int(segments.count),
+            int(dtable.shape().last()),
+        ];
+        self.launch_warps("embedding_backward", segments.count, &arguments);
+    }
+
+    fn product(&self, product: Product<'_, T>, c: &mut Tensor<T>, keep: bool) {
+        let Product { size: (m, k, n), batch, a, b, step } = product;
+        c.storage_mut();
+        let (a, b) = (factor(self, a, (m, k)), factor(self, b, (k, n)));
+        let (c, precision) = (self.address(c), self.precision());
+        let one = driver::Product { m, k, n, batch: 1, a, b, c, keep, precision };
+        if step > 0 || batch == 1 {
+            return self.multiply(&driver::Product { batch, ..one });
+        }
+        // All are added to one: one after the other.
+        for i in 0..batch {
+            let moved = |factor: driver::Factor| driver::Factor {
+                address: factor.address + 4 * (i * factor.step) as u64,
+                ..factor
+            };
+            self.multiply(&driver::Product { a: moved(a), b: moved(b), keep: keep || i > 0, ..one });
+        }
+    }
+
+    fn fill_rows(&self, row: &Tensor<T>, y: &mut Tensor<T>) {
+        let (count, rows) = (y.len(), y.shape().rows());
+        let arguments = [self.of(row), self.to(y), int(rows), int(row.len())];
+        self.launch_entries("fill_rows", count, &arguments);
+    }
+
+    fn sum_rows(&self, x: &Tensor<T>, y: &mut Tensor<T>, keep: bool) {
+        let n = y.len();
+        let rows = x.len() / n.max(1);
+        let [chunks, chunk] = chunks(rows);
+        let scratch = self.allocate(4 * chunks * n);
+        let room = Argument::Address(scratch.address());
+        let columns = n.div_ceil(COLUMNS as usize);
+        let arguments = [self.of(x), room, int(rows), int(n), int(chunk)];
+        self.launch_blocks("sum_rows_partial", [columns, chunks], &arguments);
+        let arguments = [room, self.to(y), int(chunks), int(n), flag(keep)];
+        self.launch_blocks("sum_rows_finish", [columns, 1], &arguments);
+    }
+
+    fn linear_by(&self, x: &Tensor<T>, weight: &Param<T>, bias: Option<&Param<T>>, y: &mut Tensor<T>) {
+        let weight = weight.value();
+        let size = (x.shape().rows(), weight.shape()[1], weight.shape()[0]);
+        if let Some(bias) = bias {
+            self.fill_rows(bias.value(), y);
+        }
+        let product = Product { size, batch: 1, a: Factor::of(x), b: Factor::of(weight).t(), step: 0 };
+        self.product(product, y, bias.is_some());
+    }
+
+    fn attention(&self, settings: &Attention, qkv: [&Tensor<T>; 3], o: &mut Tensor<T>, lse: &mut Tensor<T>) {
+        attention::attention(self, settings, qkv, o, lse);
+    }
+
+    fn attention_backward(
+        &self,
+        settings: &Attention,
+        forward: Attended<'_, T>,
+        d_o: &Tensor<T>,
+        gradients: [Option<(&mut Tensor<T>, bool)>; 3],
+    ) {
+        attention::attention_backward(self, settings, forward, d_o, gradients);
+    }
+
+    fn attention_step(&self, gathered: &Gathered<'_, T>, q: &Tensor<T>, o: &mut Tensor<T>) {
+        attention::attention_step(self, gathered, q, o);
+    }
+
+    fn norm(&self, tensors: &[&Tensor<T>], _threads: usize) -> Norm<T> {
+        update::norm(self, tensors)
+    }
+
+    fn adam(
+        &self,
+        items: Vec<AdamItem<'_, T>>,
+        step: &AdamStep<T>,
+        norm: Option<&Norm<T>>,
+        clip: f64,
+        _threads: usize,
+    ) {
+        update::adam(self, items, step, norm, clip);
+    }
+}

@@ -1,0 +1,122 @@
+//! The devices that tensors can lie on.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Kernels;
+use super::cpu::device::Cpu;
+#[cfg(feature = "cuda")]
+use super::cuda::Cuda;
+use crate::Float;
+
+/// A device that tensors can lie on, and that computes with those that do.
+///
+/// ```
+/// use autograd::{Device, Tensor};
+/// let x = Tensor::new([2], vec![1.0f32, 2.0]).to(&Device::Cpu);
+/// assert_eq!(x.device().to_string(), "cpu");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Device {
+    /// This machine's processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA card, or its emulator.
+    #[cfg(feature = "cuda")]
+    Cuda(Cuda),
+}
+
+/// Why there is no such device, in one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceError(pub(crate) String);
+
+impl fmt::Display for DeviceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for DeviceError {}
+
+impl Device {
+    pub(crate) fn kernels<T: Float>(&self) -> &dyn Kernels<T> {
+        match self {
+            Self::Cpu => &Cpu,
+            #[cfg(feature = "cuda")]
+            Self::Cuda(cuda) => cuda,
+        }
+    }
+
+    /// Its name, with what the maker calls it: `cuda:0 (NVIDIA H200)`.
+    pub fn description(&self) -> String {
+        match self {
+            Self::Cpu => self.to_string(),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(cuda) => format!("{cuda} ({})", cuda.model()),
+        }
+    }
+
+    /// Whether it is this machine's processor.
+    pub fn is_cpu(&self) -> bool {
+        *self == Self::Cpu
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(cuda) => cuda.fmt(f),
+        }
+    }
+}
+
+/// `cpu`, `cuda`, `cuda:1`, `emulator`: opens the device.
+impl FromStr for Device {
+    type Err = DeviceError;
+
+    fn from_str(name: &str) -> Result<Self, DeviceError> {
+        match name {
+            "cpu" => return Ok(Self::Cpu),
+            #[cfg(feature = "cuda")]
+            "emulator" => return Ok(Self::Cuda(Cuda::emulator()?)),
+            _ => {}
+        }
+        let ordinal = match name.strip_prefix("cuda") {
+            Some("") => Some(0),
+            Some(rest) => rest.strip_prefix(':').and_then(|ordinal| ordinal.parse::<usize>().ok()),
+            None => None,
+        };
+        let Some(ordinal) = ordinal else {
+            return Err(DeviceError(format!("{name}: no such device; there are cpu, cuda and cuda:N")));
+        };
+        #[cfg(feature = "cuda")]
+        return Ok(Self::Cuda(Cuda::open(ordinal)?));
+        #[cfg(not(feature = "cuda"))]
+        Err(DeviceError(format!(
+            "cuda:{ordinal}: this program was built without CUDA; build it with --features cuda"
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_device_is_named() {
+        assert_eq!("cpu".parse(), Ok(Device::Cpu));
+        for name in ["gpu", "cuda:x", "cuda0", ""] {
+            let error = name.parse::<Device>().unwrap_err().to_string();
+            assert!(error.starts_with(name) && error.contains("no such device"), "{error}");
+        }
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn without_the_feature_the_way_to_it_is_said() {
+        let error = "cuda".parse::<Device>().unwrap_err().to_string();
+        assert!(error.contains("--features cuda"), "{error}");
+    }
+}

@@ -1,0 +1,117 @@
+//! Every op on every device there is, against the processor: what it computes, and its gradients.
+//!
+//! The emulator is there wherever a C++ compiler is. A card is looked for; where there is none a line says so, and with
+//! `REQUIRE_CUDA=1` that is a failure.
+
+#![cfg(feature = "cuda")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use autograd::cases::{Build, Case};
+use autograd::kernels::cuda::{Cuda, Precision};
+use autograd::rng::Stream;
+use autograd::{Device, Tape, Tensor, ops};
+
+/// The devices of this machine, without the processor.
+fn devices() -> Vec<Cuda> {
+    let mut devices = Vec::new();
+    match Cuda::emulator() {
+        Ok(emulator) => devices.push(emulator),
+        Err(error) => println!("SKIPPED on {error}"),
+    }
+    match Cuda::open(0) {
+        Ok(card) => devices.push(card),
+        Err(error) => {
+            println!("SKIPPED on {error}");
+            assert!(std::env::var_os("REQUIRE_CUDA").is_none(), "REQUIRE_CUDA is set: {error}");
+        }
+    }
+    devices
+}
+
+/// The output of a case and its input gradients for a random cotangent.
+fn run(case: &Case, build: Build<f32>, device: &Device) -> Vec<Tensor> {
+    let tape = Tape::train(3);
+    let vars: Vec<_> = case.inputs().iter().map(|x| tape.input(x.cast().to(device))).collect();
+    let y = build(&tape, &vars);
+    let value = y.value();
+    let cotangent = Tensor::normal(value.shape(), 1.0, &mut Stream::new(9)).to(device);
+    let gradients = y.backward_with(cotangent);
+    let zeros = |x: &Tensor<f64>| Tensor::zeros(x.shape());
+    let dx = vars.iter().zip(case.inputs());
+    let dx = dx.map(|(&var, x)| gradients.wrt(var).cloned().unwrap_or_else(|| zeros(&x)));
+    [value].into_iter().chain(dx).map(|x| x.to(&Device::Cpu)).collect()
+}
+
+/// `‖a − b‖ / ‖b‖`, the largest of all.
+fn distance(a: &[Tensor], b: &[Tensor]) -> f64 {
+    let of = |(a, b): (&Tensor, &Tensor)| {
+        assert_eq!(a.shape(), b.shape());
+        let pairs = || a.as_slice().iter().zip(b.as_slice()).map(|(&a, &b)| (f64::from(a), f64::from(b)));
+        let off = pairs().map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+        let size = pairs().map(|(_, b)| b * b).sum::<f64>().sqrt();
+        if off == 0.0 { 0.0 } else { off / size }
+    };
+    a.iter().zip(b).map(of).fold(0.0, f64::max)
+}
+
+fn bits(x: &[Tensor]) -> Vec<u32> {
+    x.iter().flat_map(|x| x.as_slice().iter().map(|x| x.to_bits())).collect()
+}
+
+#[test]
+fn every_op_computes_what_the_processor_does() {
+    for cuda in devices() {
+        let device = Device::Cuda(cuda.clone());
+        for case in ops::ALL.iter().flat_map(|(_, cases)| cases.iter()) {
+            let expected = run(case, case.f32, &Device::Cpu);
+            let found = run(case, case.f32, &device);
+            let distance = distance(&found, &expected);
+            assert!(distance < 5e-6, "{} on {cuda}: {distance:e}", case.name);
+            assert_eq!(
+                bits(&run(case, case.f32, &device)),
+                bits(&found),
+                "{} on {cuda}: two runs",
+                case.name
+            );
+        }
+    }
+}
+
+#[test]
+fn products_are_as_exact_as_their_precision() {
+    for cuda in devices() {
+        let device = Device::Cuda(cuda.clone());
+        let [x, w] = [1, 2].map(|seed| Tensor::<f32>::normal([67, 129], 1.0, &mut Stream::new(seed)));
+        let product = |device: &Device| {
+            let tape = Tape::infer();
+            let [x, w] = [&x, &w].map(|x| tape.constant(x.to(device)));
+            [x.linear(w, None).value().to(&Device::Cpu)]
+        };
+        let exact = product(&Device::Cpu);
+        for (precision, limit) in [(Precision::F32, 1e-6), (Precision::Tf32, 1e-3), (Precision::Bf16, 1e-2)] {
+            // A device of its own: other tests use the precision of the shared one.
+            cuda.set_precision(precision);
+            let distance = distance(&product(&device), &exact);
+            cuda.set_precision(Precision::F32);
+            assert!(distance < limit, "{precision:?} on {cuda}: {distance:e}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "this tensor lies on emulator")]
+fn entries_of_a_card_are_not_read_by_accident() {
+    let Ok(cuda) = Cuda::emulator() else { panic!("this tensor lies on emulator, if there were one") };
+    Tensor::full([3], 1.0f32).to(&Device::Cuda(cuda)).as_slice();
+}
+
+#[test]
+fn values_come_back_as_they_went() {
+    for cuda in devices() {
+        let x = Tensor::<f32>::normal([5, 7], 1.0, &mut Stream::new(1));
+        let there = x.to(&Device::Cuda(cuda.clone()));
+        assert_eq!(there.device(), Device::Cuda(cuda));
+        assert_eq!(there.to(&Device::Cpu).as_slice(), x.as_slice());
+        assert_eq!(there.reshape([35]), x.reshape([35]));
+    }
+}

@@ -3,6 +3,7 @@
 pub(crate) mod card;
 pub(crate) mod driver;
 pub(crate) mod emulator;
+pub(crate) mod memory;
 pub(crate) mod source;
 
 pub use driver::{CudaError, Precision};

@@ -9,8 +9,9 @@ use super::cache::Cache;
 use super::libraries::Library;
 use crate::kernels::cuda::driver::{CudaError, Result};
 
-/// How kernels are compiled. Not with `--use_fast_math`: sums and exponentials would leave what the CPU computes.
-const OPTIONS: &[&str] = &["--std=c++17"];
+/// How kernels are compiled: all functions are for the card, lambdas too. Not with `--use_fast_math`: exponentials and
+/// quotients would leave what the CPU computes.
+const OPTIONS: &[&str] = &["--std=c++17", "--device-as-default-execution-space"];
 
 /// What the compiler gives.
 pub(crate) struct Compiled {

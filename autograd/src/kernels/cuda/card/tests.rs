@@ -1,0 +1,48 @@
+//! What can be tested of a card where there may be none.
+
+use super::compile::compile;
+use super::libraries::Library;
+use super::*;
+
+/// Prints why a test does nothing, unless `REQUIRE_CUDA` makes that a failure.
+fn skipped(what: &str, why: &dyn std::fmt::Display) {
+    assert!(std::env::var_os("REQUIRE_CUDA").is_none(), "REQUIRE_CUDA is set: {why}");
+    eprintln!("SKIPPED {what}: {why}");
+}
+
+#[test]
+fn what_is_missing_is_one_line() {
+    match Card::open(0) {
+        Ok(card) => eprintln!("there is a card: {}", card.name()),
+        Err(error) => {
+            let line = error.to_string();
+            assert!(!line.contains('\n') && !line.is_empty(), "{line}");
+            // Asking again gives the same answer, and again no panic.
+            assert_eq!(Card::open(0).unwrap_err().to_string(), line);
+        }
+    }
+    match Card::count() {
+        Ok(count) => {
+            let line = Card::open(count).unwrap_err().to_string();
+            assert!(line.starts_with(&format!("no cuda:{count}: there ")), "{line}");
+        }
+        Err(error) => assert_eq!(Card::open(0).unwrap_err(), error),
+    }
+}
+
+#[test]
+fn the_compiler_names_file_and_line() {
+    if let Err(why) = Library::Nvrtc.require(None) {
+        return skipped("nvrtc", &why);
+    }
+    let good = "extern \"C\" __global__ void twice(float* x) { x[threadIdx.x] *= 2; }\n";
+    let compiled = compile(good, "sm_90a", &["--ptxas-options=-v"]).unwrap();
+    assert!(compiled.cubin.starts_with(b"\x7fELF"));
+    assert!(compiled.log.contains("registers"), "{}", compiled.log);
+    let bad = format!("#line 1 \"first.cu\"\n{good}#line 1 \"second.cu\"\n\nint wrong = none;\n");
+    let Err(error) = compile(&bad, "sm_90a", &[]) else { panic!("it compiles") };
+    let message = error.to_string();
+    assert!(message.contains("second.cu(2): error: identifier \"none\" is undefined"), "{message}");
+    let Err(error) = compile(good, "sm_1", &[]) else { panic!("it compiles") };
+    assert!(error.to_string().contains("sm_1"), "{error}");
+}

@@ -1,0 +1,117 @@
+// Attention for heads of any size up to 256 columns, by one warp a row: for small models, and for what lies in memory where
+// float4 cannot read it. In each round, every lane takes a key (or a query), and then every 32nd column of the sum.
+
+#define LANE_COLUMNS 8
+
+INLINE float dot(const float* a, const float* b, int n) {
+    float total = 0.f;
+    for (int i = 0; i < n; i++) total += a[i] * b[i];
+    return total;
+}
+
+// sums[c] += sum of factors[j] * x[j, lane + 32 c] over `count` rows
+INLINE void add_rows(float (&sums)[LANE_COLUMNS], const float* factors, const float* x, int count, const Attention& p) {
+#pragma unroll
+    for (int c = 0; c < LANE_COLUMNS; c++) {
+        const int column = lane_of_thread() + 32 * c;
+        if (column >= p.d) continue;
+        for (int j = 0; j < count; j++) sums[c] += factors[j] * x[(u64)j * p.width + column];
+    }
+}
+
+INLINE void put_row(float* to, const float (&sums)[LANE_COLUMNS], float scale, int keep, const Attention& p) {
+#pragma unroll
+    for (int c = 0; c < LANE_COLUMNS; c++) {
+        const int column = lane_of_thread() + 32 * c;
+        if (column < p.d) to[column] = keep ? to[column] + scale * sums[c] : scale * sums[c];
+    }
+}
+
+// blockIdx is (query, head, sentence).
+KERNEL(attention_any, 32)(const float* q, const float* k, const float* v, float* o, float* lse, const unsigned* query_start,
+                          const unsigned* key_start, const u64* weight_start, const unsigned* kept, Attention p) {
+    __shared__ float weights[32];
+    const Head h = head_of(blockIdx.z, blockIdx.y, query_start, key_start, weight_start, p);
+    const int query = blockIdx.x, lane = lane_of_thread();
+    if (query >= h.queries) return;
+    const int seen = seen_by(query, h, kept);
+    const u64 at = h.q + (u64)query * p.width;
+    Mask mask(p.dropout);
+    float most = minus_infinity(), total = 0.f, out[LANE_COLUMNS] = {};
+    for (int first = 0; first < seen; first += 32) {
+        const int key = first + lane, count = min(32, seen - first);
+        const u64 row = h.k + (u64)key * p.width;
+        const float before = most, s = key < seen ? p.scale * dot(q + at, k + row, p.d) : minus_infinity();
+        most = fmaxf(most, warp_max(s));
+        const float shrink = before == minus_infinity() ? 0.f : expf(before - most);
+        const float e = s == minus_infinity() ? 0.f : expf(s - most);
+        total = total * shrink + warp_sum(e);
+#pragma unroll
+        for (int c = 0; c < LANE_COLUMNS; c++) out[c] *= shrink;
+        weights[lane] = mask(h.weight + (u64)query * h.keys + key, e);
+        __syncwarp();
+        add_rows(out, weights, v + h.k + (u64)first * p.width, count, p);
+        __syncwarp();
+    }
+    put_row(o + at, out, total == 0.f ? 0.f : 1.f / total, 0, p);
+    if (lane == 0) lse[(h.query_row + query) * p.heads + blockIdx.y] = most + logf(total);
+}
+
+// What the gradients need to know of the weight of one query and one key.
+struct Pair {
+    float dropped, change;
+};
+
+INLINE Pair pair(int query, int key, const float* q, const float* k, const float* v, const float* o, const float* dy,
+                 const float* lse, const unsigned* kept, const Head& h, const Attention& p, Mask& mask) {
+    const float log = lse[(h.query_row + query) * p.heads + blockIdx.y];
+    if (key >= seen_by(query, h, kept) || log == minus_infinity()) return Pair{0.f, 0.f};
+    const u64 a = h.q + (u64)query * p.width, b = h.k + (u64)key * p.width;
+    const float factor = mask(h.weight + (u64)query * h.keys + key, 1.f);
+    const float weight = expf(p.scale * dot(q + a, k + b, p.d) - log);
+    const float sum = dot(dy + a, o + a, p.d);
+    return Pair{weight * factor, weight * (dot(dy + a, v + b, p.d) * factor - sum)};
+}
+
+// blockIdx is (row, head, sentence): a block computes the gradient of a query and those of a key and value, as far as the
+// sentence has that many of them.
+KERNEL(attention_backward_any, 32)(const float* q, const float* k, const float* v, const float* o, const float* dy,
+                                   const float* lse, float* dq, float* dk, float* dv, const unsigned* query_start,
+                                   const unsigned* key_start, const u64* weight_start, const unsigned* kept, Attention p,
+                                   int keep_q, int keep_k, int keep_v) {
+    __shared__ float changes[32], dropped[32];
+    const Head h = head_of(blockIdx.z, blockIdx.y, query_start, key_start, weight_start, p);
+    const int row = blockIdx.x, lane = lane_of_thread();
+    Mask mask(p.dropout);
+    if (dq && row < h.queries) {
+        float sums[LANE_COLUMNS] = {};
+        const int seen = seen_by(row, h, kept);
+        for (int first = 0; first < seen; first += 32) {
+            const int count = min(32, seen - first);
+            if (lane < count) changes[lane] = pair(row, first + lane, q, k, v, o, dy, lse, kept, h, p, mask).change;
+            __syncwarp();
+            add_rows(sums, changes, k + h.k + (u64)first * p.width, count, p);
+            __syncwarp();
+        }
+        put_row(dq + h.q + (u64)row * p.width, sums, p.scale, keep_q, p);
+    }
+    if ((dk || dv) && row < h.keys) {
+        float of_key[LANE_COLUMNS] = {}, of_value[LANE_COLUMNS] = {};
+        for (int first = 0; first < h.queries; first += 32) {
+            const int count = min(32, h.queries - first);
+            const u64 at = h.q + (u64)first * p.width;
+            if (lane < count) {
+                const Pair weight = pair(first + lane, row, q, k, v, o, dy, lse, kept, h, p, mask);
+                changes[lane] = weight.change;
+                dropped[lane] = weight.dropped;
+            }
+            __syncwarp();
+            if (dk) add_rows(of_key, changes, q + at, count, p);
+            if (dv) add_rows(of_value, dropped, dy + at, count, p);
+            __syncwarp();
+        }
+        const u64 to = h.k + (u64)row * p.width;
+        if (dk) put_row(dk + to, of_key, p.scale, keep_k, p);
+        if (dv) put_row(dv + to, of_value, 1.f, keep_v, p);
+    }
+}

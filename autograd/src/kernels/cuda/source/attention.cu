@@ -18,7 +18,7 @@ INLINE Head head_of(int sentence, int head, const unsigned* query_start, const u
     h.keys = (int)(key_start[sentence + 1] - key_start[sentence]);
     h.q = h.query_row * p.width + head * p.d;
     h.k = (u64)key_start[sentence] * p.width + head * p.d;
-    h.weight = p.dropout.threshold ? weight_start[sentence] + (u64)head * h.queries * h.keys : 0;
+    h.weight = p.dropout.threshold ? weight_start[sentence] * p.heads + (u64)head * h.queries * h.keys : 0;
     return h;
 }
 

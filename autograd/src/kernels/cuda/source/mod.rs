@@ -53,9 +53,10 @@
 //! | `attention_any` | the same | queries × H × sentences | 32 threads |
 //! | `attention_backward_D` | *q, *k, *v, *o, *dy, *lse, *dq or 0, *dk or 0, *dv or 0, *query_start, *key_start, *weight_start or 0, *kept or 0, `Attention`, keep_q, keep_k, keep_v | H × sentences | shared memory: [`attention_backward_shared`] |
 //! | `attention_backward_any` | the same | max(queries, keys) × H × sentences | 32 threads |
+//! | `attention_step` | *q, *o, *table, queries, positions, H, width, scale | queries × H | shared memory: a float for each position; the table is described in the file |
 //!
 //! `queries` and `keys` are those of the longest sentence. `query_start` and `key_start` are `u32[sentences + 1]`,
-//! `weight_start` is `u64[sentences]`, wanted for dropout alone: `H · Σ queries · keys` over the sentences before. `kept` is
+//! `weight_start` is `u64[sentences]`, wanted for dropout alone: `Σ queries · keys` over the sentences before. `kept` is
 //! `u32`, one for each query row.
 
 pub(crate) mod arguments;
@@ -107,6 +108,7 @@ macro_rules! files {
 pub(crate) const SOURCE: &[(&str, &str)] = files! {
     "common.cuh" "structs.cuh" "elementwise.cu" "activation.cu" "broadcast.cu" "sums.cu" "dropout.cu" "norm.cu" "softmax.cu"
     "cross_entropy.cu" "embedding.cu" "optim.cu" "tiles.cuh" "attention.cu" "attention_backward.cu" "attention_any.cu"
+    "attention_step.cu"
 };
 
 /// The names of all kernels.
@@ -156,6 +158,7 @@ pub(crate) const KERNELS: &[&str] = &[
     "attention_backward_64",
     "attention_backward_128",
     "attention_backward_any",
+    "attention_step",
 ];
 
 /// The whole program. What a compiler says of it names the file and the line.

@@ -16,7 +16,6 @@ mod microscope;
 mod mutation_score;
 mod no_leaks;
 mod not_finite;
-mod on_a_card;
 mod parameters;
 mod program;
 mod recipes;

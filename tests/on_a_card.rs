@@ -2,9 +2,9 @@
 //!
 //! The card is emulated, and a real one takes part where there is one; without it, with `REQUIRE_CUDA=1`, they fail.
 
-#![cfg(feature = "cuda")]
-
 use gradus::autograd::Device;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use gradus::autograd::kernels::cuda::Cuda;
 use gradus::autograd::rng::Stream;
 use gradus::data::batch::Example;
@@ -14,6 +14,13 @@ use gradus::optim::{Adam, Ema};
 use gradus::train::step::{StepOptions, step};
 
 const VOCAB: usize = 37;
+
+/// Tests share the devices, and one of them counts what is copied.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The emulator, and a card where there is one.
 fn devices() -> Vec<Cuda> {
@@ -75,6 +82,7 @@ fn train(mut model: Transformer, device: &Device) -> (Vec<f64>, Vec<f64>, Transf
 
 #[test]
 fn a_model_learns_on_a_card_as_on_the_processor() {
+    let _alone = alone();
     for norm in [NormPlacement::Pre, NormPlacement::Post] {
         let (expected, norms, ..) = train(model(norm), &Device::Cpu);
         assert!(expected[19] < 0.9 * expected[0], "it learns: {expected:?}");
@@ -93,6 +101,7 @@ fn a_model_learns_on_a_card_as_on_the_processor() {
 
 #[test]
 fn nothing_is_copied_within_a_step() {
+    let _alone = alone();
     for cuda in devices() {
         let mut model = model(NormPlacement::Pre);
         model.move_to(&Device::Cuda(cuda.clone()));
@@ -112,6 +121,7 @@ fn nothing_is_copied_within_a_step() {
 
 #[test]
 fn a_card_translates_as_the_processor_does() {
+    let _alone = alone();
     let (_, _, mut model, _) = train(model(NormPlacement::Pre), &Device::Cpu);
     let specials = Specials { bos: 1, eos: 2, pad: 0 };
     let sources: Vec<_> = examples(9).into_iter().map(|example| example.source).collect();

@@ -6,6 +6,8 @@
 #![cfg(feature = "cuda")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::sync::{Mutex, PoisonError};
+
 use autograd::cases::{Build, Case};
 use autograd::kernels::cuda::{Cuda, Precision};
 use autograd::rng::Stream;
@@ -27,6 +29,9 @@ fn devices() -> Vec<Cuda> {
     }
     devices
 }
+
+/// Tests share the devices, and one of them changes how they multiply.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// The output of a case and its input gradients for a random cotangent.
 fn run(case: &Case, build: Build<f32>, device: &Device) -> Vec<Tensor> {
@@ -60,6 +65,7 @@ fn bits(x: &[Tensor]) -> Vec<u32> {
 
 #[test]
 fn every_op_computes_what_the_processor_does() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     for cuda in devices() {
         let device = Device::Cuda(cuda.clone());
         for case in ops::ALL.iter().flat_map(|(_, cases)| cases.iter()) {
@@ -79,6 +85,7 @@ fn every_op_computes_what_the_processor_does() {
 
 #[test]
 fn products_are_as_exact_as_their_precision() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     for cuda in devices() {
         let device = Device::Cuda(cuda.clone());
         let [x, w] = [1, 2].map(|seed| Tensor::<f32>::normal([67, 129], 1.0, &mut Stream::new(seed)));
@@ -89,7 +96,6 @@ fn products_are_as_exact_as_their_precision() {
         };
         let exact = product(&Device::Cpu);
         for (precision, limit) in [(Precision::F32, 1e-6), (Precision::Tf32, 1e-3), (Precision::Bf16, 1e-2)] {
-            // A device of its own: other tests use the precision of the shared one.
             cuda.set_precision(precision);
             let distance = distance(&product(&device), &exact);
             cuda.set_precision(Precision::F32);

@@ -31,7 +31,7 @@ impl<'t, T: Float> Var<'t, T> {
 
 cases! {
     // The factor that is detached is no function of x any more, so differences are taken of the other alone.
-    "detach" [[2, 3]] |tape, x| x + tape.constant(x.value().map(|_| T::ONE)).detach();
+    "detach" [[2, 3]] |tape, x| x + tape.constant(x.value().zeros_like()).detach();
 }
 
 #[cfg(test)]

@@ -14,10 +14,10 @@ use super::panels::panel_product;
 use super::softmax::{softmax, softmax_backward, softmax_masked};
 use super::{activation, elementwise};
 use crate::buffer::Buffer;
+use crate::kernels::Storage;
 use crate::kernels::list::{
     Activation, AdamItem, Attended, Factor, Gathered, Kernels, Labels, Layout, Norm, Product,
 };
-use crate::kernels::Storage;
 use crate::ops::attention::Attention;
 use crate::shape::MAX_RANK;
 use crate::{Float, Ids, Param, Shape, Tensor, in_order};
@@ -170,7 +170,16 @@ impl<T: Float> Kernels<T> for Cpu {
         keep: bool,
     ) {
         let (mean, rstd, n) = (mean.as_slice(), rstd.as_slice(), gamma.len());
-        layer_norm_backward(x.as_slice(), gamma.as_slice(), mean, rstd, dy.as_slice(), dx.make_mut(), n, keep);
+        layer_norm_backward(
+            x.as_slice(),
+            gamma.as_slice(),
+            mean,
+            rstd,
+            dy.as_slice(),
+            dx.make_mut(),
+            n,
+            keep,
+        );
     }
 
     fn layer_norm_parameters(
@@ -328,7 +337,14 @@ impl<T: Float> Kernels<T> for Cpu {
         Norm::of(in_order(tensors.len(), threads, square).into_iter().sum::<f64>().sqrt())
     }
 
-    fn adam(&self, items: Vec<AdamItem<'_, T>>, step: &AdamStep<T>, norm: Option<&Norm<T>>, clip: f64, threads: usize) {
+    fn adam(
+        &self,
+        items: Vec<AdamItem<'_, T>>,
+        step: &AdamStep<T>,
+        norm: Option<&Norm<T>>,
+        clip: f64,
+        threads: usize,
+    ) {
         let scale = norm.map_or(1.0, |norm| norm.scale_to(clip));
         if norm.is_some_and(|norm| !norm.value().is_finite()) {
             return;

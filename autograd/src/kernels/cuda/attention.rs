@@ -32,7 +32,8 @@ struct Call {
 
 impl Call {
     fn new(settings: &Attention, [q, k]: [Shape; 2]) -> Self {
-        let rows = settings.packed.clone().unwrap_or_else(|| Packed::new(&vec![q[1]; q[0]], &vec![k[1]; k[0]]));
+        let rows =
+            settings.packed.clone().unwrap_or_else(|| Packed::new(&vec![q[1]; q[0]], &vec![k[1]; k[0]]));
         let longest = [&rows.queries, &rows.keys].map(|starts| {
             starts.as_slice().windows(2).map(|pair| (pair[1] - pair[0]) as usize).max().unwrap_or(0)
         });
@@ -91,7 +92,8 @@ pub(super) fn attention_backward<T: Float>(
     let call = Call::new(settings, [q.shape(), k.shape()]);
     let ([_, kernel], block) = kernels(call.d);
     let ((dq, keep_q), (dk, keep_k), (dv, keep_v)) = (cuda.to_some(dq), cuda.to_some(dk), cuda.to_some(dv));
-    let mut arguments = vec![cuda.of(q), cuda.of(k), cuda.of(v), cuda.of(o), cuda.of(d_o), cuda.of(lse), dq, dk, dv];
+    let mut arguments =
+        vec![cuda.of(q), cuda.of(k), cuda.of(v), cuda.of(o), cuda.of(d_o), cuda.of(lse), dq, dk, dv];
     arguments.extend(call.arguments(cuda));
     arguments.extend([keep_q, keep_k, keep_v]);
     let (heads, batch) = (settings.heads as u32, call.batch as u32);
@@ -120,7 +122,8 @@ pub(super) fn attention_step<T: Float>(
         Some(kept) => kept.to_vec(),
         None => vec![positions as u32; queries],
     };
-    let numbers = rows.iter().copied().chain([seen.as_slice()]).flatten().flat_map(|number| number.to_ne_bytes());
+    let numbers =
+        rows.iter().copied().chain([seen.as_slice()]).flatten().flat_map(|number| number.to_ne_bytes());
     let table = cuda.copied(&addresses.chain(numbers).collect::<Vec<_>>());
     let scale = 1.0 / ((width / heads) as f64).sqrt();
     let arguments = [

@@ -10,8 +10,8 @@ use super::driver::{Argument, CudaError, Driver, Precision, Product, Threads};
 use super::emulator::{Emulator, Order};
 use super::memory::{DeviceBuffer, Memory};
 use super::source::BLOCK;
-use crate::kernels::DeviceError;
 use crate::Float;
+use crate::kernels::DeviceError;
 
 /// A card, or its emulator. Cloning shares it.
 #[derive(Clone)]
@@ -64,7 +64,8 @@ impl Cuda {
         if let Some(cuda) = &*open {
             return Ok(cuda.clone());
         }
-        let emulator = Emulator::new(Order::Ascending).map_err(|error| DeviceError(format!("emulator: {error}")))?;
+        let emulator =
+            Emulator::new(Order::Ascending).map_err(|error| DeviceError(format!("emulator: {error}")))?;
         let cuda = Self::new("emulator".to_owned(), Arc::new(emulator));
         *open = Some(cuda.clone());
         Ok(cuda)

@@ -6,12 +6,12 @@ use super::driver::{self, Address, Argument, Threads};
 use super::source::arguments::{Broadcast, Dropout, Reduce, Strided};
 use super::source::{BLOCK, COLUMNS, RANK, ROWS};
 use super::{attention, loss, update};
+use crate::kernels::Storage;
 use crate::kernels::cpu::adam::AdamStep;
 use crate::kernels::cpu::broadcast::Binary;
 use crate::kernels::list::{
     Activation, AdamItem, Attended, Factor, Gathered, Kernels, Labels, Layout, Norm, Product,
 };
-use crate::kernels::Storage;
 use crate::ops::attention::Attention;
 use crate::{Float, Ids, MAX_RANK, Param, Shape, Tensor};
 
@@ -65,12 +65,7 @@ impl Cuda {
 
     /// A block for each of `blocks` times `others`.
     #[track_caller]
-    pub(super) fn launch_blocks(
-        &self,
-        kernel: &'static str,
-        blocks: [usize; 2],
-        arguments: &[Argument<'_>],
-    ) {
+    pub(super) fn launch_blocks(&self, kernel: &'static str, blocks: [usize; 2], arguments: &[Argument<'_>]) {
         let [x, y] = blocks.map(|blocks| blocks as u32);
         self.launch(kernel, Threads { blocks: [x, y, 1], block: BLOCK, shared: 0 }, arguments);
     }
@@ -98,7 +93,10 @@ pub(super) fn flag(flag: bool) -> Argument<'static> {
 
 /// A number of rows or columns.
 pub(super) fn int(count: usize) -> Argument<'static> {
-    Argument::I32(i32::try_from(count).unwrap_or_else(|_| panic!("{count} rows or columns are more than a card counts")))
+    Argument::I32(
+        i32::try_from(count)
+            .unwrap_or_else(|_| panic!("{count} rows or columns are more than a card counts")),
+    )
 }
 
 /// A number of entries.
@@ -210,7 +208,8 @@ impl<T: Float> Kernels<T> for Cuda {
         }
         let (count, terms) = (dx.len(), dy.len() / dx.len().max(1));
         let (rank, sizes) = axes(dy.shape());
-        let factor_strides = ints(factor.map_or([0; MAX_RANK], |factor| stretched(factor.shape(), dy.shape())));
+        let factor_strides =
+            ints(factor.map_or([0; MAX_RANK], |factor| stretched(factor.shape(), dy.shape())));
         let dx_strides = ints(stretched(dx.shape(), dy.shape()));
         let (whole_count, reduced) = (count as u64, terms as u64);
         let reduce = Reduce { count: whole_count, reduced, rank, sizes, factor_strides, dx_strides }.bytes();
@@ -240,7 +239,8 @@ impl<T: Float> Kernels<T> for Cuda {
         y.storage_mut();
         let (rank, extents) = axes(sizes);
         let [x_strides, y_strides] = [from, to].map(|layout| layout.strides.map(|stride| stride as i64));
-        let strided = Strided { count: sizes.len() as u64, x_strides, y_strides, rank, sizes: extents }.bytes();
+        let strided =
+            Strided { count: sizes.len() as u64, x_strides, y_strides, rank, sizes: extents }.bytes();
         let arguments = [
             Argument::Address(self.address(x) + 4 * from.start as u64),
             Argument::Address(self.address(y) + 4 * to.start as u64),

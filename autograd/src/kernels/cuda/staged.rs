@@ -73,7 +73,8 @@ impl Cuda {
                 let [rows, starts, order] = [at, at + count, at + 2 * count + 1].map(address);
                 Segments { count, rows, starts, order }
             });
-            let staged = StagedIds { buffer: Arc::clone(&buffer), device: self.clone(), offset: 4 * offset, segments };
+            let staged =
+                StagedIds { buffer: Arc::clone(&buffer), device: self.clone(), offset: 4 * offset, segments };
             // Another thread may have been faster: then its copy serves as well.
             let _ = ids.staged.set(staged);
         }
@@ -82,7 +83,11 @@ impl Cuda {
     /// Where the numbers lie, brought here now if they are not here yet.
     #[track_caller]
     pub(super) fn staged<'a>(&self, ids: &'a Ids, sort: bool) -> &'a StagedIds {
-        if sort { self.stage(&[ids], &[]) } else { self.stage(&[], &[ids]) }
+        if sort {
+            self.stage(&[ids], &[])
+        } else {
+            self.stage(&[], &[ids])
+        }
         match ids.staged.get() {
             Some(staged) if staged.device == *self => staged,
             _ => panic!("ids: these lie on another device than {self}"),

@@ -84,7 +84,8 @@ pub(super) fn adam<T: Float>(
             (list.n[k], list.decays[k]) = (item.value.len() as u64, i32::from(item.decays));
         }
         let list = list.bytes();
-        let arguments = [Argument::Struct(&list), Argument::Struct(&numbers), norm, Argument::F32(clip as f32)];
+        let arguments =
+            [Argument::Struct(&list), Argument::Struct(&numbers), norm, Argument::F32(clip as f32)];
         cuda.launch_blocks("adam", [blocks(longest), items.len()], &arguments);
     }
 }

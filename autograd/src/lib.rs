@@ -63,7 +63,7 @@ pub use ids::{Ids, stage};
 pub use inspect::{NodeInfo, Place};
 pub use keep::Keep;
 pub use kernels::cpu::crew::with_crew;
-pub use kernels::{Device, DeviceError};
+pub use kernels::{Device, DeviceError, Precision};
 pub use op::{Backward, Op, Slot};
 pub use param::{Param, ParamId, Parameters, Path};
 pub use profile::{OpTime, Profile};

@@ -9,9 +9,9 @@
 use std::sync::{Mutex, PoisonError};
 
 use autograd::cases::{Build, Case};
-use autograd::kernels::cuda::{Cuda, Precision};
+use autograd::kernels::cuda::Cuda;
 use autograd::rng::Stream;
-use autograd::{Device, Tape, Tensor, ops};
+use autograd::{Device, Precision, Tape, Tensor, ops};
 
 /// The devices of this machine, without the processor.
 fn devices() -> Vec<Cuda> {

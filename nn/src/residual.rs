@@ -30,8 +30,8 @@ impl Residual {
         f: impl FnOnce(Var<'t, T>) -> Var<'t, T>,
     ) -> Var<'t, T> {
         match self.placement {
-            NormPlacement::Pre => x + self.dropout.forward(f(norm.forward(x))),
-            NormPlacement::Post => norm.forward(x + self.dropout.forward(f(x))),
+            NormPlacement::Pre => x.residual(f(norm.forward(x)), self.dropout.p),
+            NormPlacement::Post => norm.forward(x.residual(f(x), self.dropout.p)),
         }
     }
 }

@@ -94,7 +94,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.json {
         let mut line = json!({
             "workload": arguments.workload,
-            "device": device.to_string(),
+            "device": device.description(),
+            "precision": arguments.device.precision().unwrap_or_default(),
             "threads": threads,
             "sentences": workload.sentences,
             "source_length": workload.source_length,

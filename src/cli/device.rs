@@ -1,7 +1,7 @@
 //! The device that a command computes on.
 
 use anyhow::{Result, anyhow};
-use autograd::Device;
+use autograd::{Device, Precision};
 use clap::Args;
 
 /// Where to compute.
@@ -10,14 +10,24 @@ pub(super) struct DeviceArgument {
     /// Where to compute: cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
+    /// How a card multiplies: f32, tf32 or bf16 [default: f32]
+    #[arg(long, value_name = "NAME")]
+    precision: Option<Precision>,
 }
 
 impl DeviceArgument {
     /// Opens it.
     ///
     /// # Errors
-    /// Where there is no such device here, in one line.
+    /// Where there is no such device here, or it does not multiply so, in one line.
     pub(super) fn open(&self) -> Result<Device> {
-        self.device.parse().map_err(|error| anyhow!("--device {error}"))
+        let device: Device = self.device.parse().map_err(|error| anyhow!("--device {error}"))?;
+        device.set_precision(self.precision.unwrap_or_default()).map_err(|error| anyhow!("--precision {error}"))?;
+        Ok(device)
+    }
+
+    /// How a card is to multiply, where that was said.
+    pub(super) fn precision(&self) -> Option<Precision> {
+        self.precision
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use anyhow::{Result, anyhow, bail};
+use autograd::Precision;
 use clap::ValueEnum;
 use optim::{Adam, Decay, Schedule};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,8 @@ pub struct TrainConfig {
     pub shards: usize,
     /// Threads to use; 0 for one a core.
     pub threads: usize,
+    /// How a card multiplies: "f32", "tf32" or "bf16". Weights and all else are `f32`.
+    pub precision: Precision,
     /// The share of probability that label smoothing spreads over the vocabulary.
     pub smoothing: f64,
     /// α of R-Drop (Liang et al., 2021), which reads every sentence with two different dropouts and holds one to the other, in
@@ -125,6 +128,7 @@ impl Default for TrainConfig {
             accumulate: 1,
             shards: 2,
             threads: 0,
+            precision: Precision::F32,
             smoothing: 0.1,
             r_drop: 0.0,
             clip: 1.0,

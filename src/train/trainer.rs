@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use autograd::{Device, Parameters, rng};
 use nn::{Init, Positions, Transformer};
 use optim::{Adam, Ema};
@@ -121,9 +121,14 @@ impl Trainer {
     }
 
     /// Trains on this device from now on: parameters and all that Adam remembers lie there.
-    pub fn move_to(&mut self, device: &Device) {
+    ///
+    /// # Errors
+    /// Where the device does not multiply as the configuration says.
+    pub fn move_to(&mut self, device: &Device) -> Result<()> {
+        device.set_precision(self.config.train.precision).map_err(|error| anyhow!("train.precision: {error}"))?;
         self.model.move_to(device);
         self.adam.move_to(device);
+        Ok(())
     }
 
     /// The model.

@@ -7,8 +7,14 @@ use super::fixture::{Case, Fixture, Results};
 use super::report::Report;
 
 /// Cases without a counterpart, because they draw random numbers of their own, or are zero throughout.
-const OURS_ALONE: [&str; 4] =
-    ["attention, masked, with dropout", "attention, packed, with dropout", "dropout", "relu, at zero"];
+const OURS_ALONE: [&str; 6] = [
+    "attention, masked, with dropout",
+    "attention, packed, with dropout",
+    "dropout",
+    "relu, at zero",
+    "residual",
+    "residual, of itself",
+];
 
 fn run<T: Float>(case: &Case, build: Build<T>) -> Results {
     let tape = Tape::eval();

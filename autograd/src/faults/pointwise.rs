@@ -2,6 +2,7 @@
 
 use super::{Fault, rule};
 use crate::ops::dropout::Dropout;
+use crate::ops::residual::Residual;
 
 pub(super) static FAULTS: &[Fault] = &[
     rule("relu", "open at zero", "dx += dy where x ≥ 0 instead of x > 0", |pass| {
@@ -37,6 +38,13 @@ pub(super) static FAULTS: &[Fault] = &[
     rule("dropout", "another mask", "the backward pass draws a mask of its own", |pass| {
         let &Dropout { p, key } = pass.settings();
         pass.through(&[0], |tape, x| tape.apply(Dropout { p, key: key + 1 }, [x[0]]));
+    }),
+    rule("residual", "no mask", "the gradient of dropped entries flows on", |pass| {
+        let p = pass.settings::<Residual>().p;
+        pass.set(1, |pass, k| pass.dy.as_slice()[k] / (1.0 - p));
+    }),
+    rule("residual", "masked way around", "the way around the sub-layer is dropped with it", |pass| {
+        pass.grads[0] = pass.grads[1].clone();
     }),
     rule("mask_fill", "lets through", "filled entries get the gradient too", |pass| {
         pass.grads[0] = pass.dy.clone();

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::Kernels;
 use super::cpu::device::Cpu;
 #[cfg(feature = "cuda")]
@@ -24,6 +26,39 @@ pub enum Device {
     /// An NVIDIA card, or its emulator.
     #[cfg(feature = "cuda")]
     Cuda(Cuda),
+}
+
+/// How a device multiplies the numbers of matrix products. Sums are always taken in `f32`, and all tensors are `f32` in
+/// memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// As they are.
+    #[default]
+    F32,
+    /// Rounded to 10 bits of mantissa, on a card's tensor cores.
+    Tf32,
+    /// Rounded to 7 bits of mantissa, on a card's tensor cores.
+    Bf16,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::F32 => "f32",
+            Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = DeviceError;
+
+    fn from_str(name: &str) -> Result<Self, DeviceError> {
+        let known = [Self::F32, Self::Tf32, Self::Bf16].into_iter().find(|known| known.to_string() == name);
+        known.ok_or_else(|| DeviceError(format!("{name}: no such precision; there are f32, tf32 and bf16")))
+    }
 }
 
 /// Why there is no such device, in one line.
@@ -53,6 +88,22 @@ impl Device {
             Self::Cpu => self.to_string(),
             #[cfg(feature = "cuda")]
             Self::Cuda(cuda) => format!("{cuda} ({})", cuda.model()),
+        }
+    }
+
+    /// How its matrix products multiply from now on; `f32` at first.
+    ///
+    /// # Errors
+    /// Where it does not know that: the processor multiplies in `f32` only.
+    pub fn set_precision(&self, precision: Precision) -> Result<(), DeviceError> {
+        match self {
+            Self::Cpu if precision == Precision::F32 => Ok(()),
+            Self::Cpu => Err(DeviceError(format!("{precision}: the processor multiplies in f32 only"))),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(cuda) => {
+                cuda.set_precision(precision);
+                Ok(())
+            }
         }
     }
 

@@ -15,7 +15,7 @@ pub mod cuda;
 mod device;
 mod list;
 
-pub use device::{Device, DeviceError};
+pub use device::{Device, DeviceError, Precision};
 pub use list::{Activation, AdamItem, Gathered, Layout, Norm, Row, adam};
 pub(crate) use list::{Attended, Factor, Kernels, Labels, Product};
 

@@ -14,6 +14,16 @@ pub struct Dropout {
     pub key: u64,
 }
 
+impl Dropout {
+    /// # Panics
+    /// Where `p` is not in `[0, 1)`.
+    #[track_caller]
+    pub(super) fn new(p: f64, key: u64) -> Self {
+        assert!((0.0..1.0).contains(&p), "dropout: the probability {p} is not in [0, 1)");
+        Self { p, key }
+    }
+}
+
 impl<T: Float> Op<T, 1> for Dropout {
     type Saved = ();
     const NAME: &'static str = "dropout";
@@ -36,11 +46,11 @@ impl<'t, T: Float> Var<'t, T> {
     /// Where `p` is not in `[0, 1)`.
     #[track_caller]
     pub fn dropout(self, p: f64) -> Self {
-        assert!((0.0..1.0).contains(&p), "dropout: the probability {p} is not in [0, 1)");
+        let dropout = Dropout::new(p, self.tape.next_key());
         if !self.tape.is_training() || p == 0.0 {
             return self;
         }
-        self.tape.apply(Dropout { p, key: self.tape.next_key() }, [self])
+        self.tape.apply(dropout, [self])
     }
 }
 

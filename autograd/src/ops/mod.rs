@@ -31,6 +31,7 @@ ops![
     permute,
     relu,
     reshape,
+    residual,
     scale,
     silu,
     slice,

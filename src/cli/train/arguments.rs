@@ -148,6 +148,7 @@ impl Arguments {
         set(&mut train.accumulate, self.accumulate.as_ref());
         set(&mut train.smoothing, self.smoothing.as_ref());
         set(&mut train.r_drop, self.r_drop.as_ref());
+        set(&mut train.precision, self.device.precision().as_ref());
         set(&mut train.seed, self.seed.as_ref());
         set(&mut train.validate_every, self.validate_every.as_ref());
         set(&mut train.validate_beam, self.validate_beam.as_ref());

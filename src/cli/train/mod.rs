@@ -22,7 +22,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Some(folder) => resume::resume(arguments, Run::open(folder)?)?,
         None => start(arguments)?,
     };
-    trainer.move_to(&device);
+    trainer.move_to(&device)?;
     if arguments.film {
         trainer.film()?;
     }

@@ -3,6 +3,8 @@
 use std::ffi::c_void;
 use std::fmt;
 
+pub use crate::kernels::Precision;
+
 /// An address in a device's memory.
 pub(crate) type Address = u64;
 
@@ -67,18 +69,6 @@ pub(crate) struct Threads {
     pub(crate) block: u32,
     /// Bytes of shared memory that a block asks for at the launch.
     pub(crate) shared: u32,
-}
-
-/// How numbers are multiplied in matrix products. Sums are always taken in `f32`, and operands lie in memory as `f32`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// As they are.
-    #[default]
-    F32,
-    /// Rounded to 10 bits of mantissa, on tensor cores.
-    Tf32,
-    /// Rounded to 7 bits of mantissa, on tensor cores.
-    Bf16,
 }
 
 /// A factor of a product: row-major `[rows, columns]` with `stride` entries from row to row, of which the transpose may be

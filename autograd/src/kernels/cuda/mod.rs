@@ -19,5 +19,5 @@ mod update;
 
 pub(crate) use array::CudaArray;
 pub use device::{Cuda, Traffic};
-pub use driver::{CudaError, Precision};
+pub use driver::CudaError;
 pub(crate) use staged::StagedIds;

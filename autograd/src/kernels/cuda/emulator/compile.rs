@@ -30,7 +30,8 @@ pub(in super::super) fn unit(program: &str, exported: &[&str]) -> String {
     let mut text = format!("#define EMULATOR_STACK {STACK}\n");
     let mut add = |name: &str, file: &str| {
         // The compiler finds no file of these names, and needs none: they are all here.
-        let lines = file.lines().filter(|line| !line.starts_with("#include \"") && !line.starts_with("#pragma once"));
+        let lines =
+            file.lines().filter(|line| !line.starts_with("#include \"") && !line.starts_with("#pragma once"));
         let file: String = lines.flat_map(|line| [line, "\n"]).collect();
         text += &format!("#line 2 \"{name}\"\n{file}");
     };

@@ -48,7 +48,9 @@ pub(super) fn product(memory: &Memory, p: &Product) -> Result<()> {
     if m * n * p.batch == 0 {
         return Ok(());
     }
-    for (factor, columns) in [(&p.a, if p.a.transposed { m } else { k }), (&p.b, if p.b.transposed { k } else { n })] {
+    for (factor, columns) in
+        [(&p.a, if p.a.transposed { m } else { k }), (&p.b, if p.b.transposed { k } else { n })]
+    {
         if factor.stride < columns {
             return Err(CudaError::new(format!(
                 "emulator: a factor's rows of {columns} are {} entries from each other",

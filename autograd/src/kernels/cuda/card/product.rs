@@ -51,7 +51,7 @@ impl Products {
         Library::CublasLt.require(newest_cuda())?;
         context.enter()?;
         let handle = lt::create_handle().map_err(|error| {
-            CudaError::new(format!("{}: cuBLASLt does not start: {error}", context.name()))
+            CudaError::new(format!("{}: cuBLASLt does not start: {:?}", context.name(), error.0))
         })?;
         // SAFETY: the library is there.
         let version = unsafe { sys::cublasLtGetVersion() }.to_string();
@@ -197,7 +197,9 @@ impl Products {
     }
 
     fn check<T>(&self, problem: &Problem, answer: Answer<T>) -> Result<T> {
-        answer.map_err(|error| CudaError::new(format!("{}: product {problem}: {error}", self.context.name())))
+        answer.map_err(|error| {
+            CudaError::new(format!("{}: product {problem}: {:?}", self.context.name(), error.0))
+        })
     }
 }
 

@@ -5,5 +5,7 @@ pub(crate) mod driver;
 pub(crate) mod emulator;
 pub(crate) mod memory;
 pub(crate) mod source;
+#[cfg(test)]
+mod tests;
 
 pub use driver::{CudaError, Precision};

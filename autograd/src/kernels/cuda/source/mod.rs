@@ -179,7 +179,8 @@ mod tests {
         let mut found = Vec::new();
         for (_, text) in SOURCE {
             for line in text.lines() {
-                let Some(name) = line.trim_start().strip_prefix("KERNEL(").and_then(|rest| rest.split(',').next())
+                let Some(name) =
+                    line.trim_start().strip_prefix("KERNEL(").and_then(|rest| rest.split(',').next())
                 else {
                     continue;
                 };

@@ -99,8 +99,8 @@ impl Memory {
     /// time.
     ///
     /// Within a reserve nothing that waits elsewhere is reused or given back, so [`trim`](Self::trim) first where memory
-    /// is short. Doing the same work once unrecorded within the reserve fills it, so that the recording asks the driver
-    /// for nothing.
+    /// is short. Do the same work once unrecorded within the reserve: that fills it, and drivers need not give memory
+    /// while they record.
     pub(crate) fn within<R>(&self, reserve: &Reserve, work: impl FnOnce() -> R) -> R {
         /// Puts the pool back, also where the work panics.
         struct Restore<'a>(&'a Memory, Option<Arc<Pool>>);
@@ -142,12 +142,10 @@ impl Memory {
     fn out_of_memory(&self, bytes: usize, refusal: &CudaError) -> CudaError {
         let [held, _] = self.driver.memory();
         let in_use = self.in_use();
+        let [wanted, waiting] = [bytes, held.saturating_sub(in_use)].map(readable);
+        let in_use = readable(in_use);
         CudaError::new(format!(
-            "{}: no memory left for {} more: {} in use, {} waiting for reuse ({refusal}); a smaller batch needs less",
-            self.driver.name(),
-            readable(bytes),
-            readable(in_use),
-            readable(held.saturating_sub(in_use)),
+            "{refusal}: {wanted} wanted beside {in_use} in use and {waiting} kept for reuse"
         ))
     }
 }

@@ -15,6 +15,8 @@ mod loss;
 pub(crate) mod memory;
 pub(crate) mod source;
 mod staged;
+#[cfg(test)]
+mod tests;
 mod update;
 
 pub(crate) use array::CudaArray;

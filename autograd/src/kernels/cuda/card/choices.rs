@@ -1,4 +1,4 @@
-//! Which algorithm was the fastest for which product, remembered from run to run.
+//! Which algorithm was the fastest for which class of products, remembered from run to run.
 //!
 //! Two algorithms round differently, and timing may choose differently each time. With the choice in a file, a training
 //! gives the same bits again, and starts sooner.
@@ -24,38 +24,43 @@ impl Choices {
     pub(super) fn load(file: Option<PathBuf>) -> Self {
         let text = file.as_deref().and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
         let mut known = HashMap::new();
-        for (problem, algorithm) in text.lines().filter_map(parse) {
+        for (class, algorithm) in text.lines().filter_map(parse) {
             // Where two runs timed the same product at the same time, the first one's word holds for all later ones.
-            known.entry(problem.to_owned()).or_insert(algorithm);
+            known.entry(class.to_owned()).or_insert(algorithm);
         }
         Self { file, known }
     }
 
-    pub(super) fn get(&self, problem: &Problem) -> Option<Algorithm> {
-        self.known.get(&problem.to_string()).copied()
+    pub(super) fn get(&self, class: &Problem) -> Option<Algorithm> {
+        self.known.get(&class.to_string()).copied()
     }
 
-    pub(super) fn add(&mut self, problem: &Problem, algorithm: Algorithm) {
-        let problem = problem.to_string();
+    /// Keeps a choice for this run.
+    pub(super) fn keep(&mut self, class: &Problem, algorithm: Algorithm) {
+        self.known.insert(class.to_string(), algorithm);
+    }
+
+    /// Keeps a choice for this run and later ones.
+    pub(super) fn save(&mut self, class: &Problem, algorithm: Algorithm) {
         if let Some(file) = &self.file {
             let numbers = algorithm.map(|number| format!("{number:x}")).join(" ");
             // In one piece, so that lines of several runs do not mix. Without the file, the next run times again.
-            let line = format!("{problem} {numbers} .\n");
+            let line = format!("{class} {numbers} .\n");
             let append = || {
                 file.parent().map_or(Ok(()), std::fs::create_dir_all)?;
                 std::fs::OpenOptions::new().create(true).append(true).open(file)?.write_all(line.as_bytes())
             };
             let _ = append();
         }
-        self.known.insert(problem, algorithm);
+        self.keep(class, algorithm);
     }
 }
 
-/// A problem, eight numbers, and a point that says that the line is whole.
+/// A class, eight numbers, and a point that says that the line is whole.
 fn parse(line: &str) -> Option<(&str, Algorithm)> {
-    let (problem, rest) = line.strip_suffix(" .")?.split_once(' ')?;
+    let (class, rest) = line.strip_suffix(" .")?.split_once(' ')?;
     let numbers: Option<Vec<u64>> = rest.split(' ').map(|word| u64::from_str_radix(word, 16).ok()).collect();
-    Some((problem, numbers?.try_into().ok()?))
+    Some((class, numbers?.try_into().ok()?))
 }
 
 #[cfg(test)]
@@ -86,15 +91,17 @@ mod tests {
         let file = Some(folder.path().join("new/products.txt"));
         let mut choices = Choices::load(file.clone());
         assert_eq!(choices.get(&problem(1)), None);
-        choices.add(&problem(1), [1, 2, 3, 4, 5, 6, 7, u64::MAX]);
-        choices.add(&problem(2), [0; 8]);
+        choices.save(&problem(1), [1, 2, 3, 4, 5, 6, 7, u64::MAX]);
+        choices.save(&problem(2), [0; 8]);
+        choices.keep(&problem(4), [4; 8]);
+        assert_eq!(choices.get(&problem(4)), Some([4; 8]));
         assert_eq!(choices.get(&problem(2)), Some([0; 8]));
         let mut other = Choices::load(None);
-        other.add(&problem(1), [9; 8]);
+        other.save(&problem(1), [9; 8]);
         assert_eq!(other.get(&problem(1)), Some([9; 8]), "without a file, for this run");
         let again = Choices::load(file.clone());
         assert_eq!(again.get(&problem(1)), Some([1, 2, 3, 4, 5, 6, 7, u64::MAX]));
-        assert_eq!(again.get(&problem(3)), None);
+        assert_eq!([3, 4].map(|m| again.get(&problem(m))), [None, None]);
 
         // Another run that had timed meanwhile, a line cut off, a line of something else.
         let file = file.unwrap();

@@ -88,7 +88,9 @@ impl Card {
 
     /// Gives back what was freed while work was recorded.
     fn free_waiting(&self) {
-        for address in std::mem::take(&mut self.allocations().waiting) {
+        // A lock taken in the loop's head would be held through the loop, and `free` takes it too.
+        let waiting = std::mem::take(&mut self.allocations().waiting);
+        for address in waiting {
             self.free(address);
         }
     }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::kernels::cuda::driver::{Address, Factor, Precision, Product};
 
-/// All that the choice of an algorithm depends on; products that agree in it share one.
+/// All that cuBLAS must know of a product; those that agree in it share a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Problem {
     /// Our right factor.
@@ -50,6 +50,14 @@ impl Problem {
             precision,
         }
     }
+
+    /// The problem with its sizes rounded: what is fastest for one is fast for all that agree in this, and batches of
+    /// sentences seldom have the same size twice.
+    pub(super) fn class(&self) -> Self {
+        let &Self { left, right, result, batch, keep, precision } = self;
+        let [left, right, result] = [left, right, result].map(Operand::class);
+        Self { left, right, result, batch: rounded(batch), keep, precision }
+    }
 }
 
 impl Operand {
@@ -60,6 +68,29 @@ impl Operand {
         // A single row may have any stride, but cuBLAS wants one that could be right.
         Self { rows, columns, transposed, stride: stride.max(rows), step, alignment: alignment(address) }
     }
+
+    fn class(self) -> Self {
+        let Self { rows, columns, transposed, stride, step, alignment } = self;
+        let (rows, columns) = (rounded(rows), rounded(columns));
+        // Of the distances, it matters how they are aligned.
+        Self {
+            rows,
+            columns,
+            transposed,
+            stride: 1 << stride.trailing_zeros().min(6),
+            step: step.min(1),
+            alignment,
+        }
+    }
+}
+
+/// The next size of the form `2^k · {4, 5, 6, 7} / 4`.
+fn rounded(size: usize) -> usize {
+    if size <= 8 {
+        return size;
+    }
+    let quarter = 1 << (size.ilog2() - 2);
+    size.div_ceil(quarter) * quarter
 }
 
 fn alignment(address: Address) -> u32 {
@@ -174,6 +205,21 @@ mod tests {
             "4x2:4:8:256=4x3:4:0:256*3x2:3:0:256,batch=1,F32",
             "and the word is one word"
         );
+    }
+
+    #[test]
+    fn batches_of_nearly_the_same_size_are_of_one_class() {
+        let factor = |stride| Factor { address: 256, stride, transposed: false, step: 0 };
+        let class = |m: usize, n: usize| {
+            let (a, b) = (factor(512), factor(n));
+            let precision = Precision::F32;
+            Problem::new(&Product { m, k: 512, n, batch: 1, a, b, c: 256, keep: false, precision }).class()
+        };
+        assert_eq!(class(4090, 512), class(3600, 512));
+        assert_ne!(class(4090, 512), class(3500, 512));
+        assert_ne!(class(4090, 512), class(4090, 511), "an odd width needs other algorithms");
+        assert_eq!(class(4090, 512).class(), class(4090, 512));
+        assert_eq!([1, 7, 8, 9, 11, 31, 32, 33].map(rounded), [1, 7, 8, 10, 12, 32, 32, 40]);
     }
 
     #[test]

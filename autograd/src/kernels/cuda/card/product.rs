@@ -17,6 +17,8 @@ use crate::kernels::cuda::driver::{CudaError, Product, Result};
 
 /// What NVIDIA recommends for its larger cards.
 const WORKSPACE: usize = 32 << 20;
+/// How many plans are kept: a model has some hundred for each size of batch.
+const PLANS: usize = 20_000;
 /// How many of cuBLASLt's guesses are timed.
 const CANDIDATES: usize = 4;
 /// How long each is timed, at least.
@@ -49,7 +51,7 @@ impl Products {
         Library::CublasLt.require(newest_cuda())?;
         context.enter()?;
         let handle = lt::create_handle().map_err(|error| {
-            CudaError::new(format!("{}: cuBLASLt does not start: {error}", context.name()))
+            CudaError::new(format!("{}: cuBLASLt does not start: {:?}", context.name(), error.0))
         })?;
         // SAFETY: the library is there.
         let version = unsafe { sys::cublasLtGetVersion() }.to_string();
@@ -82,6 +84,10 @@ impl Products {
         let places = Places { left: product.b.address, right: product.a.address, result: c };
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if !plans.ready.contains_key(&problem) {
+            if plans.ready.len() == PLANS {
+                // Their algorithms are known, so that plans are soon made again.
+                plans.ready.clear();
+            }
             let plan = self.check(&problem, Plan::new(&problem))?;
             let algorithm = self.choose(&problem, &plan, places, &mut plans.choices)?;
             plans.ready.insert(problem, (plan, algorithm));
@@ -90,8 +96,8 @@ impl Products {
         self.check(&problem, self.run(plan, algorithm, places))
     }
 
-    /// The algorithm that was chosen in an earlier run, else the fastest by the clock. Whatever it is, this run keeps
-    /// it.
+    /// The algorithm that was chosen for this class of products before, in an earlier run even, else the fastest by the
+    /// clock. Whatever it is, this run keeps it.
     fn choose(
         &self,
         problem: &Problem,
@@ -99,7 +105,8 @@ impl Products {
         places: Places,
         choices: &mut Choices,
     ) -> Result<sys::cublasLtMatmulAlgo_t> {
-        let known = choices.get(problem).map(|data| sys::cublasLtMatmulAlgo_t { data });
+        let class = problem.class();
+        let known = choices.get(&class).map(|data| sys::cublasLtMatmulAlgo_t { data });
         if let Some(known) = known.filter(|known| plan.suits(self.handle, known, WORKSPACE)) {
             return Ok(known);
         }
@@ -110,13 +117,21 @@ impl Products {
                 self.context.name()
             )));
         };
-        // What is recorded does not run, so there is nothing to time.
-        if self.context.is_recording() {
+        if known.is_some() {
+            // An odd one of its class. It is given what cuBLASLt would take, so as to be the same in every run.
             return Ok(first);
         }
-        let Some(best) = self.fastest(problem, plan, &candidates, places)? else { return Ok(first) };
-        choices.add(problem, best.data);
-        Ok(best)
+        // What is recorded does not run, so there is nothing to time.
+        let best = if self.context.is_recording() {
+            None
+        } else {
+            self.fastest(problem, plan, &candidates, places)?
+        };
+        match best {
+            Some(best) => choices.save(&class, best.data),
+            None => choices.keep(&class, first.data),
+        }
+        Ok(best.unwrap_or(first))
     }
 
     /// The fastest candidate, or none where there is no memory to try them.
@@ -182,14 +197,18 @@ impl Products {
     }
 
     fn check<T>(&self, problem: &Problem, answer: Answer<T>) -> Result<T> {
-        answer.map_err(|error| CudaError::new(format!("{}: product {problem}: {error}", self.context.name())))
+        answer.map_err(|error| {
+            CudaError::new(format!("{}: product {problem}: {:?}", self.context.name(), error.0))
+        })
     }
 }
 
 impl Drop for Products {
     fn drop(&mut self) {
-        if self.context.synchronize().is_ok() && self.workspace.address != 0 {
-            // SAFETY: ours, and used by nobody any more. Errors are of no use at the end.
+        // Work that was asked for may still use the workspace. Errors are of no use at the end.
+        let _ = self.context.synchronize();
+        if self.workspace.address != 0 {
+            // SAFETY: ours, and used by nobody any more.
             let _ = unsafe { cuda::free_sync(self.workspace.address) };
         }
         self.plans.get_mut().unwrap_or_else(PoisonError::into_inner).ready.clear();

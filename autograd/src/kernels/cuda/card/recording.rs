@@ -33,17 +33,13 @@ impl<Needs> Recorded<Needs> {
     ) -> Result<Self> {
         let mut recording = Recording::begin(context)?;
         let done = work();
-        let graph = recording.end();
+        let nodes = recording.end();
         // Where the work failed, the recording often did too, but the work knows why.
         done?;
-        let graph = graph?;
-        // SAFETY: the graph is ours, and not needed once it is made ready to run.
-        let ready = unsafe {
-            let ready = cuda::graph::instantiate(graph, sys::CUgraphInstantiate_flags_enum(0));
-            let _ = cuda::graph::destroy(graph);
-            ready
-        };
-        let graph = context.check("making recorded work ready to run", ready)?;
+        let nodes = nodes?;
+        // SAFETY: the nodes are alive.
+        let graph = unsafe { cuda::graph::instantiate(nodes.0, sys::CUgraphInstantiate_flags_enum(0)) };
+        let graph = context.check("making recorded work ready to run", graph)?;
         Ok(Self { graph, context: Arc::clone(context), _needs: needs })
     }
 }
@@ -96,26 +92,36 @@ impl<'a> Recording<'a> {
         Ok(Self { context, ended: false })
     }
 
-    fn end(&mut self) -> Result<sys::CUgraph> {
+    fn end(&mut self) -> Result<Nodes> {
         self.ended = true;
         // SAFETY: the stream is alive, and records.
         let graph = unsafe { cuda::stream::end_capture(self.context.stream()) };
         self.context.set_recording(false);
-        let graph = self.context.check("recording", graph)?;
-        if graph.is_null() {
+        let nodes = Nodes(self.context.check("recording", graph)?);
+        if nodes.0.is_null() {
             return Err(CudaError::new(format!("{}: recording gave nothing", self.context.name())));
         }
-        Ok(graph)
+        Ok(nodes)
     }
 }
 
 impl Drop for Recording<'_> {
     fn drop(&mut self) {
-        if !self.ended
-            && let Ok(graph) = self.end()
-        {
-            // SAFETY: ours, and needed by nobody.
-            let _ = unsafe { cuda::graph::destroy(graph) };
+        if !self.ended {
+            // What was recorded so far is of no use.
+            let _ = self.end();
+        }
+    }
+}
+
+/// What was recorded, before it is made ready to run.
+struct Nodes(sys::CUgraph);
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        if !self.0.is_null() {
+            // SAFETY: ours, and needed no more.
+            let _ = unsafe { cuda::graph::destroy(self.0) };
         }
     }
 }

@@ -1,8 +1,13 @@
 //! What can be tested of a card where there may be none.
 
+use cudarc::cublaslt::sys::cublasStatus_t;
+
 use super::compile::compile;
 use super::libraries::Library;
+use super::plan::Plan;
+use super::problem::Problem;
 use super::*;
+use crate::kernels::cuda::driver::{Factor, Precision};
 
 /// Prints why a test does nothing, unless `REQUIRE_CUDA` makes that a failure.
 fn skipped(what: &str, why: &dyn std::fmt::Display) {
@@ -45,4 +50,23 @@ fn the_compiler_names_file_and_line() {
     assert!(message.contains("second.cu(2): error: identifier \"none\" is undefined"), "{message}");
     let Err(error) = compile(good, "sm_1", &[]) else { panic!("it compiles") };
     assert!(error.to_string().contains("sm_1"), "{error}");
+}
+
+#[test]
+fn cublaslt_understands_what_it_is_told() {
+    if let Err(why) = Library::CublasLt.require(None) {
+        return skipped("cublaslt", &why);
+    }
+    for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
+        for (transposed, batch, keep) in [(false, 1, false), (true, 8, true)] {
+            let factor = Factor { address: 256, stride: 40, transposed, step: 1600 };
+            let product = Product { m: 7, k: 5, n: 37, batch, a: factor, b: factor, c: 256, keep, precision };
+            let problem = Problem::new(&product);
+            let plan = Plan::new(&problem).unwrap();
+            // It takes all that is said of the product, and only then finds that there is no card to look at.
+            let answer = plan.candidates(std::ptr::null_mut(), 1 << 20, 4);
+            let status = answer.map_err(|error| error.0);
+            assert_eq!(status, Err(cublasStatus_t::CUBLAS_STATUS_NOT_INITIALIZED), "{problem}");
+        }
+    }
 }

@@ -83,7 +83,8 @@ impl Drop for Pool {
     /// Every buffer holds its pool, so all blocks have come back by now.
     fn drop(&mut self) {
         self.trim();
-        for slab in std::mem::take(&mut self.lock().slabs) {
+        let slabs = std::mem::take(&mut self.lock().slabs);
+        for slab in slabs {
             self.driver.free(slab);
         }
     }

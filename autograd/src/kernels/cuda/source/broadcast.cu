@@ -24,7 +24,7 @@ INLINE void offsets_of(u64 i, u64 count, int rank, const int* sizes, const A* a_
 }
 
 // y = a op b: 0 adds, 1 subtracts, 2 multiplies
-KERNEL(binary, BLOCK)(int op, const float* a, const float* b, float* y, Broadcast s) {
+KERNEL(binary, BLOCK)(int op, const float* a, const float* b, float* y, const __grid_constant__ Broadcast s) {
     map(y, s.count, 0, [&](u64 i) {
         i64 at, bt;
         offsets_of(i, s.count, s.rank, s.sizes, s.a_strides, s.b_strides, at, bt);
@@ -34,7 +34,8 @@ KERNEL(binary, BLOCK)(int op, const float* a, const float* b, float* y, Broadcas
 
 // dx (+)= k * the sum of dy (* factor) over the axes that were stretched. A warp takes an entry of dx, and its lanes every
 // 32nd of what is summed; few at a time are summed by one thread.
-KERNEL(reduce_broadcast, BLOCK)(const float* dy, const float* factor, float k, float* dx, Reduce s, int keep) {
+KERNEL(reduce_broadcast, BLOCK)(const float* dy, const float* factor, float k, float* dx,
+                                const __grid_constant__ Reduce s, int keep) {
     const bool by_warps = s.reduced >= 32;
     const u64 width = by_warps ? 32 : 1, lane = by_warps ? lane_of_thread() : 0;
     const u64 first = (blockIdx.x * (u64)BLOCK + threadIdx.x) / width, step = gridDim.x * (u64)BLOCK / width;
@@ -73,7 +74,7 @@ KERNEL(reduce_broadcast, BLOCK)(const float* dy, const float* factor, float k, f
 }
 
 // y[offset by y_strides] (+)= x[offset by x_strides]: permutes axes, and copies to and from parts of a tensor
-KERNEL(strided_copy, BLOCK)(const float* x, float* y, Strided s, int keep) {
+KERNEL(strided_copy, BLOCK)(const float* x, float* y, const __grid_constant__ Strided s, int keep) {
     const u64 step = gridDim.x * (u64)BLOCK;
     for (u64 i = blockIdx.x * (u64)BLOCK + threadIdx.x; i < s.count; i += step) {
         i64 from, to;

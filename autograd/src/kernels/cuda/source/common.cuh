@@ -50,16 +50,17 @@ template <class T> INLINE T block_sum(T v, T* room) {
     return v;
 }
 
+// f of four entries, each of `v` holding four of an operand's.
+template <class F, class... V> INLINE float4 four_of(F& f, u64 i, V... v) {
+    return make_float4(f(i, v.x...), f(i + 1, v.y...), f(i + 2, v.z...), f(i + 3, v.w...));
+}
+
 // y[i] (+)= f(i, in[i]...), four entries at a time where all pointers allow it. Any grid will do.
 template <class F, class... In> INLINE void map(float* y, u64 count, int keep, F f, const In*... in) {
     const u64 first = blockIdx.x * (u64)blockDim.x + threadIdx.x, step = gridDim.x * (u64)blockDim.x;
     const u64 fours = (aligned(y) && ... && aligned(in)) ? count / 4 : 0;
     for (u64 four = first; four < fours; four += step) {
-        const u64 i = 4 * four;
-        auto apply = [&](auto... v) {
-            return make_float4(f(i, v.x...), f(i + 1, v.y...), f(i + 2, v.z...), f(i + 3, v.w...));
-        };
-        float4 v = apply(((const float4*)in)[four]...);
+        float4 v = four_of(f, 4 * four, ((const float4*)in)[four]...);
         if (keep) v = add(((const float4*)y)[four], v);
         ((float4*)y)[four] = v;
     }

@@ -95,7 +95,8 @@ INLINE void normalise_backward(const float* h, const float* gamma, const float* 
     Mask mask(d);
     float plain = 0.f, along = 0.f;
     if (row_fits(n) && aligned(h) && aligned(gamma) && aligned(dy) && aligned(dh) && aligned(dx) && aligned(da)) {
-        float4 g[QUADS], deviation[QUADS];
+        // Zeros cost nothing, and without them the compiler runs out of registers.
+        float4 g[QUADS] = {}, deviation[QUADS] = {};
 #pragma unroll
         for (int q = 0; q < QUADS; q++) {
             const int i = 4 * (32 * q + lane);

@@ -9,6 +9,7 @@
 #define __global__
 #define __device__
 #define __forceinline__ inline
+#define __grid_constant__
 #define __shared__ static __attribute__((section("emulated_shared")))
 #define KERNEL(name, threads)                      \
     static const unsigned name##_threads = threads; \

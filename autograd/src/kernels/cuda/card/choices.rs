@@ -88,8 +88,8 @@ mod tests {
     #[test]
     fn choices_outlive_the_run() {
         let folder = Folder::new("choices");
-        let file = Some(folder.path().join("new/products.txt"));
-        let mut choices = Choices::load(file.clone());
+        let file = folder.path().join("new/products.txt");
+        let mut choices = Choices::load(Some(file.clone()));
         assert_eq!(choices.get(&problem(1)), None);
         choices.save(&problem(1), [1, 2, 3, 4, 5, 6, 7, u64::MAX]);
         choices.save(&problem(2), [0; 8]);
@@ -99,12 +99,11 @@ mod tests {
         let mut other = Choices::load(None);
         other.save(&problem(1), [9; 8]);
         assert_eq!(other.get(&problem(1)), Some([9; 8]), "without a file, for this run");
-        let again = Choices::load(file.clone());
+        let again = Choices::load(Some(file.clone()));
         assert_eq!(again.get(&problem(1)), Some([1, 2, 3, 4, 5, 6, 7, u64::MAX]));
         assert_eq!([3, 4].map(|m| again.get(&problem(m))), [None, None]);
 
         // Another run that had timed meanwhile, a line cut off, a line of something else.
-        let file = file.unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
         let late = text.replace("1 2 3 4 5 6 7", "7 7 7 7 7 7 7");
         let cut = format!("{} 0 0 0", problem(3));

@@ -183,6 +183,21 @@ impl<T: Float> Tensor<T> {
         }
     }
 
+    /// Other entries, in row-major order, in the same place where nobody shares it: also on a card, where recorded work reads
+    /// them.
+    ///
+    /// # Panics
+    /// Where there are not as many.
+    #[track_caller]
+    pub fn put(&mut self, entries: &[T]) {
+        assert_eq!(entries.len(), self.len(), "put: {} entries do not fill {}", entries.len(), self.shape);
+        match Arc::make_mut(&mut self.storage) {
+            Storage::Cpu(buffer) => buffer.copy_from_slice(entries),
+            #[cfg(feature = "cuda")]
+            Storage::Cuda(array) => array.put(entries),
+        }
+    }
+
     /// The same values on a device; shared where they lie there already.
     ///
     /// # Panics

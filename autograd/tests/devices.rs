@@ -9,7 +9,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use autograd::cases::{Build, Case};
-use autograd::kernels::cuda::Cuda;
+use autograd::kernels::cuda::{Cuda, Order};
 use autograd::rng::Stream;
 use autograd::{Device, Precision, Tape, Tensor, ops};
 
@@ -79,6 +79,52 @@ fn every_op_computes_what_the_processor_does() {
                 "{} on {cuda}: two runs",
                 case.name
             );
+        }
+    }
+}
+
+/// No result may depend on which thread or block of a kernel comes first.
+#[test]
+fn every_op_is_the_same_in_any_order_of_threads() {
+    let orders = [Order::Ascending, Order::Descending, Order::Shuffled(5)].map(Cuda::emulated);
+    let devices: Vec<_> = orders.into_iter().flatten().map(Device::Cuda).collect();
+    for case in ops::ALL.iter().flat_map(|(_, cases)| cases.iter()) {
+        let results: Vec<_> = devices.iter().map(|device| bits(&run(case, case.f32, device))).collect();
+        assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{}", case.name);
+    }
+}
+
+#[test]
+fn recorded_work_computes_what_it_did_when_it_was_not() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for cuda in devices() {
+        let device = Device::Cuda(cuda.clone());
+        let normal = |shape: [usize; 2], seed| Tensor::<f32>::normal(shape, 1.0, &mut Stream::new(seed));
+        let (w, gain, shift) = (normal([32, 32], 2).to(&device), normal([1, 32], 3), normal([1, 32], 4));
+        let [gain, shift] = [gain, shift].map(|x| x.reshape([32]).to(&device));
+        let gradients = |x: &Tensor| {
+            let tape = Tape::train(7);
+            let [x, w] = [x, &w].map(|x| tape.input(x.clone()));
+            let [gain, shift] = [&gain, &shift].map(|x| tape.input(x.clone()));
+            let h = x.linear(w, None).layer_norm(gain, shift, 1e-5);
+            let y = x.residual(h.gelu(), 0.2).softmax();
+            let loss = (y * y).sum();
+            let value = loss.value();
+            let gradients = loss.backward();
+            [value]
+                .into_iter()
+                .chain([x, w].iter().filter_map(|&x| gradients.wrt(x).cloned()))
+                .collect::<Vec<_>>()
+        };
+        let here = |x: &[Tensor]| x.iter().map(|x| x.to(&Device::Cpu)).collect::<Vec<_>>();
+        let mut x = normal([5, 32], 1).to(&device);
+        let (graph, recorded) = cuda.record(|| gradients(&x));
+        for seed in [1, 5, 6] {
+            x.put(normal([5, 32], seed).as_slice());
+            graph.replay();
+            let expected = here(&gradients(&x));
+            assert_eq!(expected.len(), 3);
+            assert_eq!(bits(&here(&recorded)), bits(&expected), "on {cuda}");
         }
     }
 }

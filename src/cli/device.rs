@@ -22,7 +22,9 @@ impl DeviceArgument {
     /// Where there is no such device here, or it does not multiply so, in one line.
     pub(super) fn open(&self) -> Result<Device> {
         let device: Device = self.device.parse().map_err(|error| anyhow!("--device {error}"))?;
-        device.set_precision(self.precision.unwrap_or_default()).map_err(|error| anyhow!("--precision {error}"))?;
+        device
+            .set_precision(self.precision.unwrap_or_default())
+            .map_err(|error| anyhow!("--precision {error}"))?;
         Ok(device)
     }
 

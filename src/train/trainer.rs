@@ -125,7 +125,9 @@ impl Trainer {
     /// # Errors
     /// Where the device does not multiply as the configuration says.
     pub fn move_to(&mut self, device: &Device) -> Result<()> {
-        device.set_precision(self.config.train.precision).map_err(|error| anyhow!("train.precision: {error}"))?;
+        device
+            .set_precision(self.config.train.precision)
+            .map_err(|error| anyhow!("train.precision: {error}"))?;
         self.model.move_to(device);
         self.adam.move_to(device);
         Ok(())

@@ -44,6 +44,12 @@ impl CudaArray {
         }
     }
 
+    /// Copies other entries from the host to here.
+    #[track_caller]
+    pub(crate) fn put<T: Float>(&self, entries: &[T]) {
+        self.device.expect("upload", self.buffer.upload(&bytes(entries)));
+    }
+
     /// Says that these entries cannot be read as if they were here.
     #[track_caller]
     pub(crate) fn not_here(&self) -> ! {
@@ -53,6 +59,11 @@ impl CudaArray {
             self.device
         )
     }
+}
+
+/// Entries as a card holds them.
+pub(super) fn bytes<T: Float>(entries: &[T]) -> Vec<u8> {
+    entries.iter().flat_map(|x| (x.to_f64() as f32).to_ne_bytes()).collect()
 }
 
 /// Copies the entries, on the card.

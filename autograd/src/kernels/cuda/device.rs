@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::array::CudaArray;
+use super::array::{self, CudaArray};
 use super::card::Card;
 use super::driver::{Argument, CudaError, Driver, Precision, Product, Threads};
 use super::emulator::{Emulator, Order};
@@ -64,11 +64,26 @@ impl Cuda {
         if let Some(cuda) = &*open {
             return Ok(cuda.clone());
         }
-        let emulator =
-            Emulator::new(Order::Ascending).map_err(|error| DeviceError(format!("emulator: {error}")))?;
-        let cuda = Self::new("emulator".to_owned(), Arc::new(emulator));
+        let cuda = Self::emulated(Order::Ascending)?;
         *open = Some(cuda.clone());
         Ok(cuda)
+    }
+
+    /// Another emulated card, whose threads and blocks run in this order. No result may depend on it.
+    ///
+    /// # Errors
+    /// Where there is no C++ compiler.
+    pub fn emulated(order: Order) -> Result<Self, DeviceError> {
+        let emulator = Emulator::new(order).map_err(|error| DeviceError(format!("emulator: {error}")))?;
+        Ok(Self::new("emulator".to_owned(), Arc::new(emulator)))
+    }
+
+    /// The number of cards of this machine.
+    ///
+    /// # Errors
+    /// Where there is no driver.
+    pub fn count() -> Result<usize, DeviceError> {
+        Card::count().map_err(|error| DeviceError(error.to_string()))
     }
 
     pub(super) fn new(name: String, driver: Arc<dyn Driver>) -> Self {
@@ -98,9 +113,18 @@ impl Cuda {
         Traffic { uploads, downloads, in_use: memory.in_use(), peak: memory.peak() }
     }
 
+    /// Starts the peak of [`traffic`](Self::traffic) anew at what is in use now.
+    pub fn reset_peak(&self) {
+        self.memory().reset_peak();
+    }
+
     /// Waits until it has done all that it was asked to do.
     pub fn synchronize(&self) {
         self.expect("synchronize", self.driver().synchronize());
+    }
+
+    pub(super) fn memory(&self) -> &Arc<Memory> {
+        &self.0.memory
     }
 
     pub(super) fn driver(&self) -> &Arc<dyn Driver> {
@@ -125,8 +149,7 @@ impl Cuda {
     #[track_caller]
     pub(crate) fn upload<T: Float>(&self, numbers: &[T]) -> CudaArray {
         assert!(T::NAME == f32::NAME, "{self}: a card computes in f32, not in {}", T::NAME);
-        let bytes: Vec<u8> = numbers.iter().flat_map(|x| (x.to_f64() as f32).to_ne_bytes()).collect();
-        CudaArray::new(self.clone(), self.copied(&bytes), numbers.len())
+        CudaArray::new(self.clone(), self.copied(&array::bytes(numbers)), numbers.len())
     }
 
     /// Runs a kernel, unless there is nothing for it to do.

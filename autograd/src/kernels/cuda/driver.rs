@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::fmt;
 
-pub use crate::kernels::Precision;
+pub(crate) use crate::kernels::Precision;
 
 /// An address in a device's memory.
 pub(crate) type Address = u64;

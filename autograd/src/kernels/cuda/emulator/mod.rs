@@ -24,7 +24,7 @@ use super::source;
 
 /// The order in which blocks run, and the threads between two barriers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub enum Order {
     /// The first one first.
     Ascending,
     /// The last one first.

@@ -28,13 +28,9 @@ impl DeviceBuffer {
     }
 
     /// How many bytes were asked for.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    /// Where it was allocated, and where results computed from it go.
-    pub(crate) fn memory(&self) -> &Arc<Memory> {
-        &self.memory
     }
 
     /// Overwrites its first `bytes.len()` bytes.

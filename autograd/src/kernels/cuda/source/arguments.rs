@@ -201,6 +201,7 @@ structs! {
 
 impl Dropout {
     /// Drops nothing.
+    #[cfg(test)]
     pub(crate) const NONE: Self = Self { key: 0, threshold: 0, factor: 1.0 };
 
     /// Entries are dropped with probability `p`, which is in [0, 1).

@@ -36,12 +36,11 @@ impl<T: Float> FeedForward<T> {
     /// `[.., D]` to `[.., D]`.
     #[track_caller]
     pub fn forward<'t>(&self, x: Var<'t, T>) -> Var<'t, T> {
-        let inner = self.linear1.forward(x); // [.., F]
         let inner = match self.activation {
-            Activation::Relu => inner.relu(),
-            Activation::Gelu => inner.gelu(),
-            Activation::Silu => inner.silu(),
-        };
+            Activation::Relu => self.linear1.forward_relu(x),
+            Activation::Gelu => self.linear1.forward(x).gelu(),
+            Activation::Silu => self.linear1.forward(x).silu(),
+        }; // [.., F]
         self.linear2.forward(self.dropout.forward(inner)) // [.., D]
     }
 }

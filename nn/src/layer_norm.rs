@@ -36,4 +36,14 @@ impl<T: Float> LayerNorm<T> {
         let tape = x.tape();
         x.layer_norm(tape.param(&self.gamma), tape.param(&self.beta), self.epsilon)
     }
+
+    /// Of `x + dropout(a)`: the end of a post-norm sub-layer. Any shape `[.., D]` to the same shape.
+    #[track_caller]
+    pub(crate) fn after_residual<'t>(&self, x: Var<'t, T>, a: Var<'t, T>, p: f64) -> Var<'t, T> {
+        let tape = x.tape();
+        if !tape.records() {
+            return self.forward(x + a);
+        }
+        x.residual_layer_norm(a, p, tape.param(&self.gamma), tape.param(&self.beta), self.epsilon)
+    }
 }

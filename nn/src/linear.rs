@@ -31,4 +31,14 @@ impl<T: Float> Linear<T> {
     pub fn forward<'t>(&self, x: Var<'t, T>) -> Var<'t, T> {
         x.linear_by(&self.weight, self.bias.as_ref())
     }
+
+    /// `max(x·Wᵀ + b, 0)`: `[.., I]` to `[.., O]`.
+    #[track_caller]
+    pub(crate) fn forward_relu<'t>(&self, x: Var<'t, T>) -> Var<'t, T> {
+        let tape = x.tape();
+        match &self.bias {
+            Some(bias) if tape.records() => x.linear_relu(tape.param(&self.weight), tape.param(bias)),
+            _ => self.forward(x).relu(),
+        }
+    }
 }

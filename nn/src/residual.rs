@@ -31,7 +31,7 @@ impl Residual {
     ) -> Var<'t, T> {
         match self.placement {
             NormPlacement::Pre => x.residual(f(norm.forward(x)), self.dropout.p),
-            NormPlacement::Post => norm.forward(x.residual(f(x), self.dropout.p)),
+            NormPlacement::Post => norm.after_residual(x, f(x), self.dropout.p),
         }
     }
 }

@@ -7,13 +7,14 @@ use super::fixture::{Case, Fixture, Results};
 use super::report::Report;
 
 /// Cases without a counterpart, because they draw random numbers of their own, or are zero throughout.
-const OURS_ALONE: [&str; 6] = [
+const OURS_ALONE: [&str; 7] = [
     "attention, masked, with dropout",
     "attention, packed, with dropout",
     "dropout",
     "relu, at zero",
     "residual",
     "residual, of itself",
+    "residual_layer_norm",
 ];
 
 fn run<T: Float>(case: &Case, build: Build<T>) -> Results {

@@ -1,8 +1,9 @@
-//! Faults of softmax, masked_softmax and layer_norm.
+//! Faults of softmax, masked_softmax, layer_norm and residual_layer_norm.
 
 use super::{Fault, Pass, rule, setting, settings_mut};
 use crate::ops::layer_norm::LayerNorm;
 use crate::ops::masked_softmax::MaskedSoftmax;
+use crate::ops::residual_layer_norm::ResidualLayerNorm;
 use crate::{Keep, Tensor};
 
 pub(super) static FAULTS: &[Fault] = &[
@@ -41,6 +42,19 @@ pub(super) static FAULTS: &[Fault] = &[
         },
     )
     .equivalent("y∘((dy − c) − ⟨dy − c, y⟩) = y∘(dy − c − ⟨dy, y⟩ + c·Σy) and Σy = 1, so that c cancels."),
+    rule("residual_layer_norm", "no mask", "the gradient of dropped entries flows on", |pass| {
+        let p = pass.settings::<ResidualLayerNorm>().p;
+        let dh = pass.grads[0].clone();
+        pass.set(1, |_, k| dh.as_slice()[k] / (1.0 - p));
+    }),
+    rule(
+        "residual_layer_norm",
+        "around the norm",
+        "the way around is taken to lead past the norm, too",
+        |pass| {
+            pass.grads[0] = pass.dy.clone();
+        },
+    ),
     rule("masked_softmax", "no inner product", "dx += y ∘ dy, without ⟨dy, y⟩", |pass| {
         by_rows(pass, |_, _| 0.0);
     }),

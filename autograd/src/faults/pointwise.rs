@@ -1,4 +1,4 @@
-//! Faults of relu, gelu, silu, dropout and mask_fill.
+//! Faults of relu, gelu, silu, dropout, residual and mask_fill.
 
 use super::{Fault, rule};
 use crate::ops::dropout::Dropout;

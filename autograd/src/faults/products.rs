@@ -1,10 +1,21 @@
-//! Faults of matmul and linear.
+//! Faults of matmul, linear and linear_relu.
 
 use super::{Fault, Pass, rule};
 use crate::ops::matmul::MatMul;
 use crate::{Shape, Tape, Tensor};
 
 pub(super) static FAULTS: &[Fault] = &[
+    rule("linear_relu", "uncut", "the gradient passes where the output was cut to zero, too", |pass| {
+        pass.through(&[0, 1, 2], |_, x| x[0].linear(x[1], Some(x[2])));
+    }),
+    rule(
+        "linear_relu",
+        "uncut bias",
+        "the bias gets the gradient of entries that were cut to zero, too",
+        |pass| {
+            pass.through(&[2], |_, x| x[0].linear(x[1], Some(x[2])));
+        },
+    ),
     rule("matmul", "untransposed operand", "dA += dC·B with B's memory read as if it were Bᵀ", |pass| {
         let &MatMul { transpose_a: false, transpose_b: false } = pass.settings() else { return };
         let swapped = swapped(pass.inputs[1].shape());

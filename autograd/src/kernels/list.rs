@@ -180,6 +180,27 @@ pub(crate) trait Kernels<T: Float> {
     fn dropout_backward(&self, dy: &Tensor<T>, drop: (f64, u64), dx: &mut Tensor<T>, keep: bool);
     /// `y = x + a ∘ mask / (1 − p)`
     fn residual(&self, x: &Tensor<T>, a: &Tensor<T>, drop: (f64, u64), y: &mut Tensor<T>);
+    /// `y = max(y + bias, 0)`, in place.
+    fn bias_relu(&self, bias: &Tensor<T>, y: &mut Tensor<T>);
+    /// `h = x + a ∘ mask / (1 − p)` and `y = layer_norm(h)`, into `[h, y]`.
+    fn residual_layer_norm(
+        &self,
+        x_and_a: [&Tensor<T>; 2],
+        drop: (f64, u64),
+        parameters: [&Tensor<T>; 2],
+        epsilon: f64,
+        h_and_y: [&mut Tensor<T>; 2],
+        moments: [&mut Tensor<T>; 2],
+    );
+    /// With `dh` as of [`layer_norm_backward`](Self::layer_norm_backward): `dx (+)= dh`, `da (+)= dh ∘ mask / (1 − p)`.
+    fn residual_layer_norm_backward(
+        &self,
+        h_and_gamma: (&Tensor<T>, &Tensor<T>),
+        moments: [&Tensor<T>; 2],
+        dy: &Tensor<T>,
+        drop: (f64, u64),
+        gradients: [Option<(&mut Tensor<T>, bool)>; 2],
+    );
     /// `y = γ ∘ x̂ + β` along the last axis, with the mean and `1/√(var + ε)` of every row.
     fn layer_norm(
         &self,

@@ -13,38 +13,42 @@ pub struct LayerNorm {
     pub epsilon: f64,
 }
 
-/// What the backward pass reads off the forward: the mean and `1/√(var + ε)` of every row.
-#[derive(Debug)]
-pub struct Moments<T: Float> {
-    mean: Tensor<T>,
-    rstd: Tensor<T>,
+/// Stops where γ or β does not fit the rows of `x`.
+#[track_caller]
+pub(super) fn check<T: Float>(op: &str, x: &Tensor<T>, gamma: &Tensor<T>, beta: &Tensor<T>) {
+    let (shape, n) = (x.shape(), x.shape().last());
+    assert!(
+        gamma.shape() == [n].into() && beta.shape() == [n].into(),
+        "{op}: {shape} needs γ and β of [{n}], not {} and {}",
+        gamma.shape(),
+        beta.shape()
+    );
+}
+
+/// Room for the mean and `1/√(var + ε)` of every row of `x`, which the backward pass reads off the forward.
+pub(super) fn moments<T: Float>(x: &Tensor<T>) -> [Tensor<T>; 2] {
+    [(); 2].map(|()| x.alike([x.shape().rows()], |_, _| {}))
 }
 
 impl<T: Float> Op<T, 3> for LayerNorm {
-    type Saved = Moments<T>;
+    /// The mean and `1/√(var + ε)` of every row.
+    type Saved = [Tensor<T>; 2];
     const NAME: &'static str = "layer_norm";
     const RULE: &'static str =
         "dx += rstd·(g − mean(g) − x̂·mean(g∘x̂)), g = γ∘dy  dγ += Σ dy∘x̂  dβ += Σ dy";
 
-    fn forward(&self, [x, gamma, beta]: [&Tensor<T>; 3]) -> (Tensor<T>, Moments<T>) {
-        let (shape, n) = (x.shape(), x.shape().last());
-        assert!(
-            gamma.shape() == [n].into() && beta.shape() == [n].into(),
-            "layer_norm: {shape} needs γ and β of [{n}], not {} and {}",
-            gamma.shape(),
-            beta.shape()
-        );
-        let rows = shape.rows();
-        let [mut mean, mut rstd] = [(); 2].map(|()| x.alike([rows], |_, _| {}));
-        let y = x.alike(shape, |kernels, y| {
-            kernels.layer_norm(x, [gamma, beta], self.epsilon, y, [&mut mean, &mut rstd]);
+    fn forward(&self, [x, gamma, beta]: [&Tensor<T>; 3]) -> (Tensor<T>, Self::Saved) {
+        check("layer_norm", x, gamma, beta);
+        let mut moments = moments(x);
+        let y = x.alike(x.shape(), |kernels, y| {
+            kernels.layer_norm(x, [gamma, beta], self.epsilon, y, moments.each_mut());
         });
-        (y, Moments { mean, rstd })
+        (y, moments)
     }
 
-    fn backward(&self, moments: &Moments<T>, cx: Backward<'_, T, 3>) {
+    fn backward(&self, moments: &Self::Saved, cx: Backward<'_, T, 3>) {
         let ([x, gamma, _], [dx, dgamma, dbeta]) = (cx.inputs, cx.grads);
-        let (dy, moments) = (cx.dy, [&moments.mean, &moments.rstd]);
+        let (dy, moments) = (cx.dy, moments.each_ref());
         dx.write(|kernels, out, keep| {
             kernels.layer_norm_backward((x, gamma), moments, dy, out, keep);
         });

@@ -15,8 +15,7 @@ impl<T: Float> Op<T, 2> for Linear {
     const RULE: &'static str = "dx += dy·W  dW += dyᵀ·x";
 
     fn forward(&self, [x, w]: [&Tensor<T>; 2]) -> (Tensor<T>, ()) {
-        let (shape, size) = sizes(x, w);
-        let product = product(size, Factor::of(x), Factor::of(w).t());
+        let (shape, product) = product_forward("linear", x, w);
         (x.alike(shape, |kernels, y| kernels.product(product, y, false)), ())
     }
 
@@ -32,11 +31,11 @@ impl<T: Float> Op<T, 3> for Linear {
     const RULE: &'static str = "dx += dy·W  dW += dyᵀ·x  db += Σ dy";
 
     fn forward(&self, [x, w, b]: [&Tensor<T>; 3]) -> (Tensor<T>, ()) {
-        let (shape, size) = sizes(x, w);
-        assert_eq!(b.shape(), [size.2].into(), "linear: the bias of {} must be [{}]", w.shape(), size.2);
+        let (shape, product) = product_forward("linear", x, w);
+        check_bias("linear", w, b);
         let y = x.alike(shape, |kernels, y| {
             kernels.fill_rows(b, y);
-            kernels.product(product(size, Factor::of(x), Factor::of(w).t()), y, true);
+            kernels.product(product, y, true);
         });
         (y, ())
     }
@@ -50,16 +49,12 @@ impl<T: Float> Op<T, 3> for Linear {
 
 /// The shape of the output, and the product's `(rows, I, O)`.
 #[track_caller]
-fn sizes<T: Float>(x: &Tensor<T>, w: &Tensor<T>) -> (Shape, (usize, usize, usize)) {
+fn sizes<T: Float>(op: &str, x: &Tensor<T>, w: &Tensor<T>) -> (Shape, (usize, usize, usize)) {
     let &[outer, inner] = w.shape().as_slice() else {
-        panic!("linear: the weight must be [O, I], not {}", w.shape())
+        panic!("{op}: the weight must be [O, I], not {}", w.shape())
     };
     let shape = x.shape();
-    assert!(
-        shape.rank() > 0 && shape.last() == inner,
-        "linear: inner sizes differ: {shape} · {}ᵀ",
-        w.shape()
-    );
+    assert!(shape.rank() > 0 && shape.last() == inner, "{op}: inner sizes differ: {shape} · {}ᵀ", w.shape());
     (shape.with(shape.rank() - 1, outer), (shape.rows(), inner, outer))
 }
 
@@ -72,14 +67,31 @@ fn product<'a, T: Float>(
     Product { size, batch: 1, a, b, step: 0 }
 }
 
-fn product_backward<T: Float>(
+/// `x·Wᵀ`, and the shape of what it gives.
+#[track_caller]
+pub(super) fn product_forward<'a, T: Float>(
+    op: &str,
+    x: &'a Tensor<T>,
+    w: &'a Tensor<T>,
+) -> (Shape, Product<'a, T>) {
+    let (shape, size) = sizes(op, x, w);
+    (shape, product(size, Factor::of(x), Factor::of(w).t()))
+}
+
+#[track_caller]
+pub(super) fn check_bias<T: Float>(op: &str, w: &Tensor<T>, b: &Tensor<T>) {
+    let outputs = w.shape()[0];
+    assert_eq!(b.shape(), [outputs].into(), "{op}: the bias of {} must be [{outputs}]", w.shape());
+}
+
+pub(super) fn product_backward<T: Float>(
     x: &Tensor<T>,
     w: &Tensor<T>,
     dy: &Tensor<T>,
     dx: &mut Slot<T>,
     dw: &mut Slot<T>,
 ) {
-    let (count, inner, outer) = sizes(x, w).1;
+    let (count, inner, outer) = sizes("linear", x, w).1;
     let [x, w, dy] = [x, w, dy].map(Factor::of);
     dx.write(|kernels, out, keep| kernels.product(product((count, outer, inner), dy, w), out, keep));
     dw.write(|kernels, out, keep| kernels.product(product((outer, count, inner), dy.t(), x), out, keep));
@@ -104,7 +116,7 @@ impl<'t, T: Float> Var<'t, T> {
             return self.linear(tape.param(weight), bias.map(|bias| tape.param(bias)));
         }
         let x = self.value();
-        let (shape, _) = sizes(&x, weight.value());
+        let (shape, _) = sizes("linear", &x, weight.value());
         tape.computed("linear", x.alike(shape, |kernels, y| kernels.linear_by(&x, weight, bias, y)))
     }
 }

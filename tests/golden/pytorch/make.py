@@ -131,13 +131,14 @@ OPS = {
     "concat, three": ([(2, 3), (2, 1), (2, 2)], lambda *x: torch.cat(x, 1)),
     "cross_entropy": ([(2, 3, 7)], lambda x: cross_entropy(x, [1, 0, 6, 2, 2, 0], 0.1, 0)),
     "cross_entropy, plain": ([(4, 5)], lambda x: cross_entropy(x, [1, 0, 4, 2], 0.0)),
-    "detach": ([(2, 3)], lambda x: x + torch.ones_like(x).detach()),
+    "detach": ([(2, 3)], lambda x: x + torch.zeros_like(x).detach()),
     "embedding": ([(5, 3)], lambda table: F.embedding(torch.tensor([[4, 0, 1], [4, 4, 2]]), table)),
     "gelu": ([(3, 7)], lambda x: F.gelu(x, approximate="tanh")),
     "layer_norm": ([(2, 3, 5), (5,), (5,)], lambda x, gamma, beta: F.layer_norm(x, (5,), gamma, beta, 1e-5)),
     "layer_norm, wide": ([(3, 40), (40,), (40,)], lambda x, gamma, beta: F.layer_norm(x, (40,), gamma, beta, 1e-5)),
     "linear": ([(2, 3, 4), (5, 4), (5,)], F.linear),
     "linear, no bias": ([(3, 4), (2, 4)], F.linear),
+    "linear_relu": ([(2, 3, 4), (5, 4), (5,)], lambda x, w, b: F.linear(x, w, b).relu()),
     "linear_cross_entropy": (
         [(2, 3, 4), (7, 4)], lambda x, w: 1.7 * cross_entropy(F.linear(x, w), [1, 0, 6, 2, 2, 0], 0.1, 0)),
     "linear_cross_entropy, several blocks": (
@@ -161,6 +162,8 @@ OPS = {
     "permute, transpose": ([(2, 3, 4)], lambda x: x.mT),
     "relu": ([(3, 7)], F.relu),
     "reshape": ([(2, 6)], lambda x: x.reshape(3, 4)),
+    "residual_layer_norm, nothing dropped": (
+        [(2, 3, 5), (2, 3, 5), (5,), (5,)], lambda x, a, gamma, beta: F.layer_norm(x + a, (5,), gamma, beta, 1e-5)),
     "scale": ([(2, 3)], lambda x: -0.7 * x),
     "silu": ([(3, 7)], F.silu),
     "slice": ([(2, 5, 3)], lambda x: x[:, 1:4]),

@@ -37,6 +37,18 @@ simd! {
         }
     }
 
+    /// `y = max(y + bias, 0)` in every row; `bias` is `[n]`.
+    pub fn bias_relu<T>(s, bias: &[T], y: &mut [T]) {
+        let n = bias.len();
+        assert!(n > 0 && y.len().is_multiple_of(n), "activation: {} entries in rows of {n}", y.len());
+        let zero = s.splat(T::ZERO);
+        for y in y.chunks_exact_mut(n) {
+            for (bias, y) in bias.chunks(S::LANES).zip(y.chunks_mut(S::LANES)) {
+                s.store(s.max(zero, s.add(s.load(y, T::ZERO), s.load(bias, T::ZERO))), y);
+            }
+        }
+    }
+
     /// `dx (+)= dy` where `x > 0`. The output of [`relu`] serves as `x` as well as its input does.
     pub fn relu_backward<T>(s, x: &[T], dy: &[T], dx: &mut [T], keep: bool) {
         check_sizes(x.len(), dy.len(), dx.len());

@@ -148,6 +148,51 @@ impl<T: Float> Kernels<T> for Cpu {
         dropout_add(a.as_slice(), x.as_slice(), y.make_mut(), key, p);
     }
 
+    fn bias_relu(&self, bias: &Tensor<T>, y: &mut Tensor<T>) {
+        activation::bias_relu(bias.as_slice(), y.make_mut());
+    }
+
+    fn residual_layer_norm(
+        &self,
+        [x, a]: [&Tensor<T>; 2],
+        drop: (f64, u64),
+        parameters: [&Tensor<T>; 2],
+        epsilon: f64,
+        [h, y]: [&mut Tensor<T>; 2],
+        moments: [&mut Tensor<T>; 2],
+    ) {
+        self.residual(x, a, drop, h);
+        self.layer_norm(h, parameters, epsilon, y, moments);
+    }
+
+    fn residual_layer_norm_backward(
+        &self,
+        of: (&Tensor<T>, &Tensor<T>),
+        moments: [&Tensor<T>; 2],
+        dy: &Tensor<T>,
+        drop: (f64, u64),
+        [dx, da]: [Option<(&mut Tensor<T>, bool)>; 2],
+    ) {
+        // Where nothing else has reached x yet, its gradient is dh itself.
+        let fresh;
+        let dh = match dx {
+            Some((dx, false)) => {
+                self.layer_norm_backward(of, moments, dy, dx, false);
+                &*dx
+            }
+            dx => {
+                fresh = dy.alike(dy.shape(), |_, dh| self.layer_norm_backward(of, moments, dy, dh, false));
+                if let Some((dx, _)) = dx {
+                    self.add_assign(&fresh, dx);
+                }
+                &fresh
+            }
+        };
+        if let Some((da, keep)) = da {
+            self.dropout_backward(dh, drop, da, keep);
+        }
+    }
+
     fn layer_norm(
         &self,
         x: &Tensor<T>,

@@ -292,6 +292,67 @@ impl<T: Float> Kernels<T> for Cuda {
         self.launch_entries("residual", x.len(), &[self.of(x), self.of(a), self.to(y), whole(x.len()), mask]);
     }
 
+    fn bias_relu(&self, bias: &Tensor<T>, y: &mut Tensor<T>) {
+        let (rows, count) = (y.shape().rows(), y.len());
+        let arguments = [self.of(bias), kind(Activation::Relu), self.to(y), int(rows), int(bias.len())];
+        self.launch_entries("bias_activation", count, &arguments);
+    }
+
+    fn residual_layer_norm(
+        &self,
+        [x, a]: [&Tensor<T>; 2],
+        (p, key): (f64, u64),
+        [gamma, beta]: [&Tensor<T>; 2],
+        epsilon: f64,
+        [h, y]: [&mut Tensor<T>; 2],
+        [mean, rstd]: [&mut Tensor<T>; 2],
+    ) {
+        let (rows, mask) = (x.shape().rows(), Dropout::new(key, p).bytes());
+        let arguments = [
+            self.of(x),
+            self.of(a),
+            self.of(gamma),
+            self.of(beta),
+            self.to(h),
+            self.to(y),
+            self.to(mean),
+            self.to(rstd),
+            int(rows),
+            int(gamma.len()),
+            Argument::F32(epsilon as f32),
+            Argument::Struct(&mask),
+        ];
+        self.launch_warps("residual_layer_norm", rows, &arguments);
+    }
+
+    fn residual_layer_norm_backward(
+        &self,
+        (h, gamma): (&Tensor<T>, &Tensor<T>),
+        [mean, rstd]: [&Tensor<T>; 2],
+        dy: &Tensor<T>,
+        (p, key): (f64, u64),
+        [dx, da]: [Option<(&mut Tensor<T>, bool)>; 2],
+    ) {
+        let (rows, mask) = (h.shape().rows(), Dropout::new(key, p).bytes());
+        let ((dx, keep_x), (da, keep_a)) = (self.to_some(dx), self.to_some(da));
+        let arguments = [
+            self.of(h),
+            self.of(gamma),
+            self.of(mean),
+            self.of(rstd),
+            self.of(dy),
+            Argument::Address(0),
+            dx,
+            da,
+            int(rows),
+            int(gamma.len()),
+            keep_x,
+            keep_a,
+            Argument::Struct(&mask),
+        ];
+        self.launch_warps("residual_layer_norm_backward", rows, &arguments);
+    }
+
     fn layer_norm(
         &self,
         x: &Tensor<T>,

@@ -52,5 +52,5 @@ KERNEL(activation_backward, BLOCK)(int kind, const float* x, const float* dy, fl
 
 // y = act(y + bias), in place; `kind` -1 is no activation
 KERNEL(bias_activation, BLOCK)(const float* bias, int kind, float* y, int rows, int n) {
-    map(y, (u64)rows * n, 0, [=](u64 i, float y) { return activate(kind, y + bias[i % n]); }, y);
+    map(y, (u64)rows * n, 0, [=](u64 i, float y) { return activate(kind, y + bias[column_of(i, n)]); }, y);
 }

@@ -96,7 +96,8 @@ INLINE void attend(const float* q, const float* k, const float* v, float* o, flo
 #pragma unroll
             for (int e = 0; e < D / 16; e++) out[i][e] *= shrink;
         }
-        // A warp's rows of weights are read by that warp alone.
+        // A warp's rows of weights are read by that warp alone. The last exchange of lanes is behind their stores, but
+        // promises nothing of memory.
         __syncwarp();
         add_product<D>(weights, values, out);
     }

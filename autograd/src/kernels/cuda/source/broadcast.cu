@@ -1,6 +1,6 @@
 // Entry by entry with shapes that differ, and copies between orders of axes.
 
-// Where the entry with number `i` lies under two sets of strides. Divisions take a tenth of the time in 32 bits.
+// Where the entry with number `i` lies under two sets of strides, by divisions of 32 bits or 64.
 template <class Index, class A, class B>
 INLINE void offsets(Index i, int rank, const int* sizes, const A* a_strides, const B* b_strides, i64& a, i64& b) {
     a = 0;
@@ -23,12 +23,18 @@ INLINE void offsets_of(u64 i, u64 count, int rank, const int* sizes, const A* a_
     }
 }
 
-// y = a op b: 0 adds, 1 subtracts, 2 multiplies
+INLINE float combine(int op, float a, float b) { return op == 0 ? a + b : op == 1 ? a - b : a * b; }
+
+// y = a op b: 0 adds, 1 subtracts, 2 multiplies. Fastest where equal shapes come as one axis.
 KERNEL(binary, BLOCK)(int op, const float* a, const float* b, float* y, const __grid_constant__ Broadcast s) {
+    if (s.rank == 1 && s.a_strides[0] == 1 && s.b_strides[0] == 1) {
+        map(y, s.count, 0, [=](u64, float a, float b) { return combine(op, a, b); }, a, b);
+        return;
+    }
     map(y, s.count, 0, [&](u64 i) {
         i64 at, bt;
         offsets_of(i, s.count, s.rank, s.sizes, s.a_strides, s.b_strides, at, bt);
-        return op == 0 ? a[at] + b[bt] : op == 1 ? a[at] - b[bt] : a[at] * b[bt];
+        return combine(op, a[at], b[bt]);
     });
 }
 

@@ -50,6 +50,9 @@ template <class T> INLINE T block_sum(T v, T* room) {
     return v;
 }
 
+// The column of entry `i` of rows of `n`. Divisions take a tenth of the time in 32 bits.
+INLINE unsigned column_of(u64 i, int n) { return i >> 32 ? (unsigned)(i % n) : (unsigned)i % (unsigned)n; }
+
 // f of four entries, each of `v` holding four of an operand's.
 template <class F, class... V> INLINE float4 four_of(F& f, u64 i, V... v) {
     return make_float4(f(i, v.x...), f(i + 1, v.y...), f(i + 2, v.z...), f(i + 3, v.w...));

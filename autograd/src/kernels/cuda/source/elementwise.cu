@@ -28,7 +28,7 @@ KERNEL(spread, BLOCK)(const float* value, float k, float* y, u64 count, int keep
 
 // Every row of y becomes `row`.
 KERNEL(fill_rows, BLOCK)(const float* row, float* y, int rows, int n) {
-    map(y, (u64)rows * n, 0, [=](u64 i) { return row[i % n]; });
+    map(y, (u64)rows * n, 0, [=](u64 i) { return row[column_of(i, n)]; });
 }
 
 // y = x where the flag is set, `value` elsewhere

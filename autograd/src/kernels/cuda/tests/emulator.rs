@@ -154,6 +154,12 @@ fn launches_are_compared_with_what_kernels_take() {
         said("fill", BLOCK, &[Address(1 << 20), U64(10), F32(1.0)]),
         "emulator: argument 0 of fill lies in no allocated block"
     );
+    let threads = Threads { blocks: [1, 1 << 16, 1], block: BLOCK, shared: 0 };
+    let many = driver.launch("fill", threads, &[Address(y), U64(10), F32(1.0)]).unwrap_err().to_string();
+    assert_eq!(
+        many,
+        "emulator: fill: 65536 by 1 blocks along y and z, where there may be 65535 (block 0, 0, 0)"
+    );
     assert_eq!(said("fil", BLOCK, &[]), "emulator: there is no kernel fil");
     assert_eq!(
         driver.upload(y + 36, &[0; 8]).unwrap_err().to_string(),

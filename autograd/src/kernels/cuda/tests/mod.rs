@@ -25,8 +25,11 @@ use self::device::Device;
 use super::driver::Driver;
 use super::emulator::{Emulator, Order};
 
+/// Uploads, launches, downloads and compares.
+type Case = fn(&Device);
+
 /// The cases by their names.
-const CASES: &[(&str, fn(&Device))] = &[
+const CASES: &[(&str, Case)] = &[
     ("elementwise", elementwise::case),
     ("shapes", shapes::case),
     ("sums", sums::case),
@@ -47,7 +50,7 @@ const ORDERS: [Order; 3] = [Order::Ascending, Order::Descending, Order::Shuffled
 const SHIFTS: [usize; 2] = [0, 1];
 
 /// Runs a case on a driver, at both kinds of addresses; gives the bits of all it computed.
-fn run(driver: Arc<dyn Driver>, case: fn(&Device), guarded: bool) -> Vec<Vec<u32>> {
+fn run(driver: Arc<dyn Driver>, case: Case, guarded: bool) -> Vec<Vec<u32>> {
     let bits = |shift| {
         let device = Device::new(Arc::clone(&driver), shift, guarded);
         case(&device);

@@ -35,7 +35,7 @@ struct Warp {
 };
 
 // What a card of compute capability 9.0 has.
-const unsigned MOST_THREADS = 1024, MOST_SHARED = 227 * 1024;
+const unsigned MOST_THREADS = 1024, MOST_SHARED = 227 * 1024, MOST_BLOCKS = 65535;
 
 const size_t STACK = EMULATOR_STACK;
 

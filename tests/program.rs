@@ -262,6 +262,22 @@ fn gradcheck_prints_a_row_for_everything() {
 }
 
 #[test]
+fn a_device_that_is_not_there_is_said_in_one_line() {
+    let project = small_project();
+    let train = ["train", "--config", "small.toml", "--device"];
+    for (name, reason) in [("cuda", "cuda:0: "), ("cuda:7", "cuda:7: "), ("gpu", "gpu: no such device")] {
+        if name.starts_with("cuda") && cfg!(feature = "cuda") {
+            continue; // There may be one.
+        }
+        let said = complaint(project.path(), &[&train[..], &[name]].concat());
+        assert!(said.contains(&format!("--device {reason}")), "{said}");
+    }
+    let said = complaint(project.path(), &[&train[..], &["cpu", "--precision", "tf32"]].concat());
+    assert!(said.contains("the processor multiplies in f32 only"), "{said}");
+    assert!(!project.path().join("runs").exists(), "nothing was begun");
+}
+
+#[test]
 fn a_benchmark_is_one_line_of_json() {
     let folder = tempfile::tempdir().unwrap();
     let options = ["bench", "--only", "train", "--steps", "1", "--warmup", "0", "--threads", "2"];

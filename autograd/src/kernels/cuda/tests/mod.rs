@@ -5,6 +5,7 @@
 //! and on a card where there is one.
 
 mod attention;
+mod attention_step;
 mod card;
 mod device;
 mod dropout;
@@ -41,6 +42,7 @@ const CASES: &[(&str, Case)] = &[
     ("optim", optim::case),
     ("attention", attention::case),
     ("attention of any size", attention::any_case),
+    ("attention step", attention_step::case),
 ];
 
 /// Whatever the order, results have the same bits.
@@ -90,4 +92,5 @@ in_all_orders! {
     optimisers_agree_with_the_cpu: "optim"
     attention_agrees_with_the_cpu: "attention"
     attention_of_any_size_agrees_with_the_cpu: "attention of any size"
+    a_step_of_attention_agrees_with_the_cpu: "attention step"
 }

@@ -74,7 +74,15 @@ int main(int count, char** names) {
             blocks[address] = Block{(char*)memory, bytes};
         } else if (what == 'U') {
             char* to = (char*)here(number());
-            take(to, number());
+            const uint64_t bytes = number();
+            take(to, bytes);
+            // Tables of addresses are uploaded, too; no other two numbers together look like one.
+            for (uint64_t at = 0; at + 8 <= bytes; at += 8) {
+                uint64_t word;
+                memcpy(&word, to + at, 8);
+                word = here(word);
+                memcpy(to + at, &word, 8);
+            }
         } else if (what == 'F') {
             const uint64_t address = number();
             free(blocks[address].memory);

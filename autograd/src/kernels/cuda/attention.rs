@@ -2,7 +2,7 @@
 
 use super::device::Cuda;
 use super::driver::{Argument, Threads};
-use super::kernels::int;
+use super::launch::int;
 use super::source::arguments::{self, Dropout};
 use super::source::{ANY_BLOCK, ANY_SIZE, BLOCK, TILE, attention_backward_shared, attention_shared};
 use crate::kernels::list::{Attended, Gathered, Row};

@@ -2,9 +2,10 @@
 
 use super::array::CudaArray;
 use super::device::Cuda;
-use super::driver::{self, Address, Argument, Threads};
+use super::driver::{self, Argument};
+use super::launch::{flag, float, int, whole};
 use super::source::arguments::{Broadcast, Dropout, Reduce, Strided};
-use super::source::{BLOCK, COLUMNS, RANK, ROWS};
+use super::source::{COLUMNS, RANK};
 use super::{attention, loss, update};
 use crate::kernels::Storage;
 use crate::kernels::cpu::adam::AdamStep;
@@ -20,93 +21,6 @@ const CHUNK: usize = 128;
 
 /// Partial sums of a column, at most.
 const CHUNKS: usize = 256;
-
-impl Cuda {
-    /// Where the entries of a tensor lie.
-    #[track_caller]
-    pub(super) fn address<T: Float>(&self, x: &Tensor<T>) -> Address {
-        match x.storage() {
-            Storage::Cuda(array) if array.device() == self => array.address(),
-            _ => panic!("one tensor lies on {}, another on {self}", x.device()),
-        }
-    }
-
-    /// The same as an argument.
-    #[track_caller]
-    pub(super) fn of<T: Float>(&self, x: &Tensor<T>) -> Argument<'static> {
-        Argument::Address(self.address(x))
-    }
-
-    /// The same of one to write to, which nobody else holds then.
-    #[track_caller]
-    pub(super) fn to<T: Float>(&self, y: &mut Tensor<T>) -> Argument<'static> {
-        y.storage_mut();
-        self.of(y)
-    }
-
-    /// The same where there is one to write to, and whether to keep what it holds.
-    #[track_caller]
-    pub(super) fn to_some<T: Float>(
-        &self,
-        y: Option<(&mut Tensor<T>, bool)>,
-    ) -> (Argument<'static>, Argument<'static>) {
-        match y {
-            Some((y, keep)) => (self.to(y), flag(keep)),
-            None => (Argument::Address(0), flag(false)),
-        }
-    }
-
-    /// A warp for each of `rows` rows.
-    #[track_caller]
-    pub(super) fn launch_warps(&self, kernel: &'static str, rows: usize, arguments: &[Argument<'_>]) {
-        let blocks = rows.div_ceil(ROWS as usize) as u32;
-        self.launch(kernel, Threads { blocks: [blocks, 1, 1], block: BLOCK, shared: 0 }, arguments);
-    }
-
-    /// A block for each of `blocks` times `others`.
-    #[track_caller]
-    pub(super) fn launch_blocks(&self, kernel: &'static str, blocks: [usize; 2], arguments: &[Argument<'_>]) {
-        let [x, y] = blocks.map(|blocks| blocks as u32);
-        self.launch(kernel, Threads { blocks: [x, y, 1], block: BLOCK, shared: 0 }, arguments);
-    }
-
-    /// `y[0] = factor · Σ x` of `count` numbers.
-    #[track_caller]
-    pub(super) fn add_up(&self, x: Address, count: usize, factor: f64, y: Argument<'_>) {
-        let blocks = count.div_ceil(8 * BLOCK as usize).clamp(1, 512);
-        let scratch = self.allocate(4 * blocks);
-        let room = Argument::Address(scratch.address());
-        self.launch_blocks("sum_partial", [blocks, 1], &[Argument::Address(x), room, whole(count)]);
-        let arguments = [room, Argument::F32(factor as f32), y, int(blocks)];
-        self.launch_blocks("sum_finish", [1, 1], &arguments);
-    }
-
-    fn flags(&self, flags: &[bool]) -> super::memory::DeviceBuffer {
-        self.copied(&flags.iter().map(|&flag| u8::from(flag)).collect::<Vec<_>>())
-    }
-}
-
-/// `keep`, or another flag.
-pub(super) fn flag(flag: bool) -> Argument<'static> {
-    Argument::I32(i32::from(flag))
-}
-
-/// A number of rows or columns.
-pub(super) fn int(count: usize) -> Argument<'static> {
-    Argument::I32(
-        i32::try_from(count)
-            .unwrap_or_else(|_| panic!("{count} rows or columns are more than a card counts")),
-    )
-}
-
-/// A number of entries.
-pub(super) fn whole(count: usize) -> Argument<'static> {
-    Argument::U64(count as u64)
-}
-
-pub(super) fn float<T: Float>(x: T) -> Argument<'static> {
-    Argument::F32(x.to_f64() as f32)
-}
 
 /// The number by which `activation.cu` knows a function.
 fn kind(f: Activation) -> Argument<'static> {

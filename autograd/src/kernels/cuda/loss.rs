@@ -3,7 +3,7 @@
 use super::array::CudaArray;
 use super::device::Cuda;
 use super::driver::{Argument, Factor, Product};
-use super::kernels::{flag, int};
+use super::launch::{flag, int};
 use crate::kernels::list::Labels;
 use crate::{Float, Tensor};
 

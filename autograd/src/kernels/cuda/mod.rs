@@ -12,6 +12,7 @@ pub(crate) mod driver;
 pub(crate) mod emulator;
 mod graph;
 mod kernels;
+mod launch;
 mod loss;
 pub(crate) mod memory;
 pub(crate) mod source;

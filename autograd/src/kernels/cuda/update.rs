@@ -2,7 +2,7 @@
 
 use super::device::Cuda;
 use super::driver::Argument;
-use super::kernels::int;
+use super::launch::int;
 use super::source::arguments::{self, AdamList, TensorList};
 use super::source::{ADAM_TENSORS, BLOCK, TENSORS};
 use crate::kernels::cpu::adam::AdamStep;

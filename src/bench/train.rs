@@ -49,10 +49,16 @@ pub struct TrainReport {
     pub matmul_gflop: f64,
     /// The same a second, by the median.
     pub matmul_gflops: f64,
-    /// The multiply-adds that as many threads can do at best, in GFLOP/s, measured before and after the steps.
-    pub peak_gflops: f64,
+    /// The multiply-adds that as many threads can do at best, in GFLOP/s, measured before and after the steps; of a card that
+    /// is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_gflops: Option<f64>,
     /// `matmul_gflops / peak_gflops`.
-    pub share_of_peak: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share_of_peak: Option<f64>,
+    /// The most memory that tensors took on a card.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_memory_mib: Option<f64>,
     /// Memory that the process held before the work began.
     pub memory_before_mib: Option<f64>,
     /// The most memory the process has held at the end of the work.
@@ -76,8 +82,14 @@ const BATCHES: usize = 4;
 pub fn bench_training(options: &TrainOptions, mut progress: impl FnMut(usize)) -> TrainReport {
     let &TrainOptions { workload, threads, warmup, steps, .. } = options;
     let memory_before_mib = Memory::read().now_mib;
-    let peak_before = peak_gflops(threads);
-    let config = TrainConfig { threads, ..TrainConfig::default() };
+    let here = options.device.is_cpu();
+    let peak = || here.then(|| peak_gflops(threads));
+    let peak_before = peak();
+    let mut config = TrainConfig { threads, ..TrainConfig::default() };
+    if !here {
+        // Parts are for threads; a card is best given all at once.
+        config.shards = 1;
+    }
     let step_options = StepOptions { profile: options.profile, ..StepOptions::from(&config) };
     let architecture = workload.model(options.dropout);
     let mut model: Transformer = Transformer::new(&architecture, &mut Init::seeded(1));
@@ -106,7 +118,7 @@ pub fn bench_training(options: &TrainOptions, mut progress: impl FnMut(usize)) -
     }
 
     let peak_memory_mib = Memory::read().peak_mib;
-    let peak_gflops = peak_before.max(peak_gflops(threads));
+    let peak_gflops = peak_before.zip(peak()).map(|(before, after)| before.max(after));
     let step_s = Spread::of(&seconds);
     let lengths = |example: &Example| (example.source.len(), example.target.len());
     let flops = training_flops(&architecture, examples.iter().map(lengths)) / BATCHES as f64;
@@ -122,7 +134,8 @@ pub fn bench_training(options: &TrainOptions, mut progress: impl FnMut(usize)) -
         matmul_gflop: flops / 1e9,
         matmul_gflops,
         peak_gflops,
-        share_of_peak: matmul_gflops / peak_gflops,
+        share_of_peak: peak_gflops.map(|peak| matmul_gflops / peak),
+        device_memory_mib: options.device.peak_bytes().map(|bytes| bytes as f64 / f64::from(1 << 20)),
         memory_before_mib,
         peak_memory_mib,
         first_loss: losses[0],

@@ -148,18 +148,19 @@ fn print_training(report: &TrainReport) {
     let ms = |seconds: f64| format!("{:.1}", 1e3 * seconds);
     println!("  step            {} ms ({} to {})", ms(step.median), ms(step.min), ms(step.max));
     println!("  target tokens   {} a second", thousands(report.target_tokens_per_s as usize));
-    println!(
-        "  products        {:.0} GFLOP/s, {:.0} % of the {:.0} that multiply-adds reach at best",
-        report.matmul_gflops,
-        100.0 * report.share_of_peak,
-        report.peak_gflops
-    );
+    let share = report.share_of_peak.zip(report.peak_gflops).map_or_else(String::new, |(share, peak)| {
+        format!(", {:.0} % of the {peak:.0} that multiply-adds reach at best", 100.0 * share)
+    });
+    println!("  products        {:.0} GFLOP/s{share}", report.matmul_gflops);
     let mib = |memory: Option<f64>| memory.map_or("unknown".to_owned(), |mib| format!("{mib:.0} MiB"));
     println!(
         "  memory          {} at most, {} before",
         mib(report.peak_memory_mib),
         mib(report.memory_before_mib)
     );
+    if let Some(mib) = report.device_memory_mib {
+        println!("  on the card     {mib:.0} MiB at most");
+    }
     if report.profile.is_empty() {
         return;
     }

@@ -107,6 +107,15 @@ impl Device {
         }
     }
 
+    /// The most bytes that tensors have taken on a card; `None` on the processor, which does not count them.
+    pub fn peak_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Cpu => None,
+            #[cfg(feature = "cuda")]
+            Self::Cuda(cuda) => Some(cuda.traffic().peak),
+        }
+    }
+
     /// Whether it is this machine's processor.
     pub fn is_cpu(&self) -> bool {
         *self == Self::Cpu

@@ -91,13 +91,6 @@ impl<T: Float> Adam<T> {
         self.step_clipped(model, gradients, rate, (None, 0.0), 1);
     }
 
-    /// Moves what it remembers to a device, where the parameters are to be.
-    pub fn move_to(&mut self, device: &Device) {
-        for Moments { mean, square } in self.moments.values_mut() {
-            (*mean, *square) = (mean.to(device), square.to(device));
-        }
-    }
-
     /// The same for gradients whose `norm` is brought down to `clip` first, where that is not 0, on up to `threads` threads.
     /// Every number is moved by itself, so the result does not depend on them. Nothing moves where the norm is not finite.
     ///
@@ -152,6 +145,13 @@ impl<T: Float> Adam<T> {
             });
         }
         adam(items, &step, norm, clip, threads);
+    }
+
+    /// Moves what it remembers to a device, where the parameters are to be.
+    pub fn move_to(&mut self, device: &Device) {
+        for Moments { mean, square } in self.moments.values_mut() {
+            (*mean, *square) = (mean.to(device), square.to(device));
+        }
     }
 }
 

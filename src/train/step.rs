@@ -113,7 +113,7 @@ pub fn step<T: Float>(
 /// What [`gradients`] gives.
 #[derive(Debug)]
 pub struct StepResult<T: Float = f32> {
-    /// The mean loss of a target token, in nats.
+    /// The parts of the mean loss of a target token, in nats.
     pub losses: Losses<T>,
     /// The gradients of that mean.
     pub gradients: Gradients<T>,

@@ -155,19 +155,21 @@ pub fn duality_error<S: Subject>(subject: &S, check: &GradCheck) -> f64 {
     (pushed - pulled).abs() / (size.max(other) + f64::MIN_POSITIVE)
 }
 
-/// The distance of outputs and gradients in `f32` from those in `f64`.
+/// The distance of outputs and gradients in `f32` from those in `f64`, for the same numbers: those that `f32` can hold.
+/// (Rounding them for one of the two would move its results as far as the function moves, which is not for `f32` to answer.)
 fn f32_error<S: Subject>(subject: &S, check: &GradCheck) -> f64 {
-    let layer = subject.layer::<f64>();
-    let parameters = layer.parameters();
-    let mut narrow = subject.layer::<f32>();
-    replace(&mut narrow, |k| parameters[k].1.value().cast());
     let narrow_inputs: Vec<Tensor<f32>> = subject.inputs().iter().map(Tensor::cast).collect();
+    let inputs: Vec<Tensor<f64>> = narrow_inputs.iter().map(Tensor::cast).collect();
+    let (mut layer, mut narrow) = (subject.layer::<f64>(), subject.layer::<f32>());
+    let values: Vec<Tensor<f32>> = layer.parameters().iter().map(|(_, param)| param.value().cast()).collect();
+    replace(&mut layer, |k| values[k].cast());
+    replace(&mut narrow, |k| values[k].clone());
     let tape = Tape::<f64>::infer();
-    let vars: Vec<_> = subject.inputs().into_iter().map(|x| tape.constant(x)).collect();
+    let vars: Vec<_> = inputs.iter().map(|x| tape.constant(x.clone())).collect();
     let shape = subject.run(&tape, &layer, &vars).shape();
-    let cotangent = Tensor::normal(shape, 1.0, &mut Stream::new(check.seed));
+    let cotangent: Tensor<f64> = Tensor::<f32>::normal(shape, 1.0, &mut Stream::new(check.seed)).cast();
 
-    let (y, exact) = pull(subject, &layer, subject.inputs(), &cotangent, check);
+    let (y, exact) = pull(subject, &layer, inputs, &cotangent, check);
     let (narrow_y, rounded) = pull(subject, &narrow, narrow_inputs, &cotangent.cast(), check);
     // What cancels in one gradient is rounded as the others are.
     let floor = 0.1 * exact.iter().map(largest).fold(0.0, f64::max);

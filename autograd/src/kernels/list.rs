@@ -180,8 +180,8 @@ pub(crate) trait Kernels<T: Float> {
     fn dropout_backward(&self, dy: &Tensor<T>, drop: (f64, u64), dx: &mut Tensor<T>, keep: bool);
     /// `y = x + a ∘ mask / (1 − p)`
     fn residual(&self, x: &Tensor<T>, a: &Tensor<T>, drop: (f64, u64), y: &mut Tensor<T>);
-    /// `y = max(y + bias, 0)`, in place.
-    fn bias_relu(&self, bias: &Tensor<T>, y: &mut Tensor<T>);
+    /// `y = max(A·B + bias, 0)`, the bias added to every row.
+    fn product_relu(&self, product: Product<'_, T>, bias: &Tensor<T>, y: &mut Tensor<T>);
     /// `h = x + a ∘ mask / (1 − p)` and `y = layer_norm(h)`, into `[h, y]`.
     fn residual_layer_norm(
         &self,

@@ -19,11 +19,7 @@ impl<T: Float> Op<T, 3> for LinearRelu {
     fn forward(&self, [x, w, b]: [&Tensor<T>; 3]) -> (Tensor<T>, ()) {
         let (shape, product) = product_forward("linear_relu", x, w);
         check_bias("linear_relu", w, b);
-        let y = x.alike(shape, |kernels, y| {
-            kernels.product(product, y, false);
-            kernels.bias_relu(b, y);
-        });
-        (y, ())
+        (x.alike(shape, |kernels, y| kernels.product_relu(product, b, y)), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 3>) {

@@ -37,15 +37,11 @@ simd! {
         }
     }
 
-    /// `y = max(y + bias, 0)` in every row; `bias` is `[n]`.
-    pub fn bias_relu<T>(s, bias: &[T], y: &mut [T]) {
-        let n = bias.len();
-        assert!(n > 0 && y.len().is_multiple_of(n), "activation: {} entries in rows of {n}", y.len());
+    /// `y = max(y, 0)`
+    pub fn relu_in_place<T>(s, y: &mut [T]) {
         let zero = s.splat(T::ZERO);
-        for y in y.chunks_exact_mut(n) {
-            for (bias, y) in bias.chunks(S::LANES).zip(y.chunks_mut(S::LANES)) {
-                s.store(s.max(zero, s.add(s.load(y, T::ZERO), s.load(bias, T::ZERO))), y);
-            }
+        for y in y.chunks_mut(S::LANES) {
+            s.store(s.max(zero, s.load(y, T::ZERO)), y);
         }
     }
 

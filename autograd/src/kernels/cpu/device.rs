@@ -148,8 +148,10 @@ impl<T: Float> Kernels<T> for Cpu {
         dropout_add(a.as_slice(), x.as_slice(), y.make_mut(), key, p);
     }
 
-    fn bias_relu(&self, bias: &Tensor<T>, y: &mut Tensor<T>) {
-        activation::bias_relu(bias.as_slice(), y.make_mut());
+    fn product_relu(&self, product: Product<'_, T>, bias: &Tensor<T>, y: &mut Tensor<T>) {
+        self.fill_rows(bias, y);
+        self.product(product, y, true);
+        activation::relu_in_place(y.make_mut());
     }
 
     fn residual_layer_norm(

@@ -206,7 +206,8 @@ impl<T: Float> Kernels<T> for Cuda {
         self.launch_entries("residual", x.len(), &[self.of(x), self.of(a), self.to(y), whole(x.len()), mask]);
     }
 
-    fn bias_relu(&self, bias: &Tensor<T>, y: &mut Tensor<T>) {
+    fn product_relu(&self, product: Product<'_, T>, bias: &Tensor<T>, y: &mut Tensor<T>) {
+        self.product(product, y, false);
         let (rows, count) = (y.shape().rows(), y.len());
         let arguments = [self.of(bias), kind(Activation::Relu), self.to(y), int(rows), int(bias.len())];
         self.launch_entries("bias_activation", count, &arguments);

@@ -25,8 +25,17 @@ enum Sentences {
     Full,
     /// `[B, S, D]`, of which these first keys are words.
     Padded(Arc<[usize]>),
-    /// `[N, D]`; and how many keys each query may see, where it is only those up to its own position.
-    Packed(Packed, Option<Ids>),
+    /// `[N, D]`.
+    Packed(Box<Rows>),
+}
+
+/// Rows of sentences that follow each other without padding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rows {
+    /// Which rows are whose.
+    packed: Packed,
+    /// How many keys each query may see, where it is only those up to its own position.
+    past: Option<Ids>,
 }
 
 impl Mask {
@@ -49,13 +58,15 @@ impl Mask {
     /// Keeps the keys of the query's own sentence, where sentences of these numbers of queries and of keys follow each
     /// other without padding: queries `[N, D]`, keys `[M, D]`.
     pub fn packed(queries: &[usize], keys: &[usize]) -> Self {
-        Self { sentences: Sentences::Packed(Packed::new(queries, keys), None), past_only: false }
+        let rows = Rows { packed: Packed::new(queries, keys), past: None };
+        Self { sentences: Sentences::Packed(Box::new(rows)), past_only: false }
     }
 
     /// Keeps of what this mask keeps only the query's own position and those before it.
     #[must_use]
     pub fn and_past(mut self) -> Self {
-        if let Sentences::Packed(packed, counts) = &mut self.sentences {
+        if let Sentences::Packed(rows) = &mut self.sentences {
+            let Rows { packed, past: counts } = &mut **rows;
             let [queries, keys] = [&packed.queries, &packed.keys].map(|starts| starts.as_slice().windows(2));
             let length = |pair: &[u32]| (pair[1] - pair[0]) as usize;
             let of_sentence = |(queries, keys)| {
@@ -71,10 +82,10 @@ impl Mask {
     /// The numbers that [`attention`](Self::attention) will be told of, where sentences are packed.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &Ids> {
         let packed = match &self.sentences {
-            Sentences::Packed(packed, past) => Some((packed, past)),
+            Sentences::Packed(rows) => Some(rows),
             _ => None,
         };
-        packed.into_iter().flat_map(|(packed, past)| packed.ids().into_iter().chain(past))
+        packed.into_iter().flat_map(|rows| rows.packed.ids().into_iter().chain(&rows.past))
     }
 
     /// The attention over `queries` `[B, T, D]` and `keys` `[B, S, D]`, or packed ones, that this mask is for.
@@ -85,8 +96,8 @@ impl Mask {
     pub fn attention(&self, heads: usize, queries: Shape, keys: Shape) -> Attention {
         let plain = Attention::plain(heads);
         match (&self.sentences, queries.as_slice(), keys.as_slice()) {
-            (Sentences::Packed(packed, past), &[_, _], _) => {
-                Attention { kept: past.clone(), packed: Some(packed.clone()), ..plain }
+            (Sentences::Packed(rows), &[_, _], _) => {
+                Attention { kept: rows.past.clone(), packed: Some(rows.packed.clone()), ..plain }
             }
             (Sentences::Full | Sentences::Padded(_), &[batch, queries, _], &[_, keys, _]) => {
                 let kept = self.counts(batch, queries, keys);

@@ -64,8 +64,6 @@ fn ordered(matrix: &[usize], transposed: bool) -> (usize, usize) {
     if transposed { (matrix[1], matrix[0]) } else { (matrix[0], matrix[1]) }
 }
 
-/// A `rows × cols` matrix, stored transposed where asked.
-
 impl<T: Float> Op<T, 2> for MatMul {
     type Saved = ();
     const NAME: &'static str = "matmul";

@@ -45,11 +45,11 @@ impl Cuda {
     /// they pick.
     #[track_caller]
     pub(crate) fn stage(&self, picks: &[&Ids], numbers: &[&Ids]) {
-        let missing = |ids: &&&Ids| ids.staged.get().is_none_or(|staged| staged.device != *self);
+        let missing = |ids: &&Ids| ids.staged.get().is_none_or(|staged| staged.device != *self);
         let mut all: Vec<u32> = Vec::new();
         let mut places = Vec::new();
         let sorted = picks.iter().map(|ids| (*ids, true)).chain(numbers.iter().map(|ids| (*ids, false)));
-        for (ids, sort) in sorted.filter(|(ids, _)| missing(&&ids)) {
+        for (ids, sort) in sorted.filter(|(ids, _)| missing(ids)) {
             // Some are read in pairs, as numbers of 64 bits.
             all.resize(all.len().next_multiple_of(2), 0);
             let offset = all.len();
@@ -84,9 +84,9 @@ impl Cuda {
     #[track_caller]
     pub(super) fn staged<'a>(&self, ids: &'a Ids, sort: bool) -> &'a StagedIds {
         if sort {
-            self.stage(&[ids], &[])
+            self.stage(&[ids], &[]);
         } else {
-            self.stage(&[], &[ids])
+            self.stage(&[], &[ids]);
         }
         match ids.staged.get() {
             Some(staged) if staged.device == *self => staged,

@@ -87,6 +87,8 @@ impl Device {
         match self {
             Self::Cpu => self.to_string(),
             #[cfg(feature = "cuda")]
+            Self::Cuda(cuda) if cuda.model() == cuda.to_string() => cuda.model(),
+            #[cfg(feature = "cuda")]
             Self::Cuda(cuda) => format!("{cuda} ({})", cuda.model()),
         }
     }

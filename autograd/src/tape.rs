@@ -43,6 +43,8 @@ pub struct Tape<T: Float = f32> {
     explained: bool,
     pub(crate) swept: Cell<bool>,
     fault: Cell<Option<&'static Fault>>,
+    /// Nodes that fused ops have saved.
+    saved: Cell<u64>,
     pub(crate) arena: RefCell<Arena<T>>,
     /// `None` where no clock is to be read.
     pub(crate) profile: Option<RefCell<Profile>>,
@@ -170,6 +172,7 @@ impl<T: Float> Tape<T> {
             explained: false,
             swept: Cell::new(false),
             fault: Cell::new(None),
+            saved: Cell::new(0),
             arena: RefCell::new(arena),
             profile: None,
         }
@@ -243,9 +246,16 @@ impl<T: Float> Tape<T> {
         self.len() == 0
     }
 
-    /// The key of the random numbers of the next node: a function of the tape's seed and the node's place.
+    /// The key of the random numbers of the next node: a function of the tape's seed and the node's place. An op that fuses
+    /// several counts for as many ([`fused`](Self::fused)).
     pub fn next_key(&self) -> u64 {
-        rng::derive(self.seed, self.len() as u64)
+        rng::derive(self.seed, self.len() as u64 + self.saved.get())
+    }
+
+    /// Says that the last node has saved so many that its explained twin would take, so that what later nodes draw does not
+    /// depend on whether ops are fused.
+    pub(crate) fn fused(&self, saves: u64) {
+        self.saved.set(self.saved.get() + saves);
     }
 
     /// A value that no gradient is wanted of: data.

@@ -39,7 +39,9 @@ impl<'t, T: Float> Var<'t, T> {
         if self.tape.explains() {
             return self.linear(weight, Some(bias)).relu();
         }
-        self.tape.apply(LinearRelu, [self, weight, bias])
+        let y = self.tape.apply(LinearRelu, [self, weight, bias]);
+        self.tape.fused(1);
+        y
     }
 }
 

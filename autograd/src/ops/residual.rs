@@ -43,7 +43,9 @@ impl<'t, T: Float> Var<'t, T> {
             return self + a.dropout(p);
         }
         let Dropout { p, key } = Dropout::new(p, self.tape.next_key());
-        self.tape.apply(Residual { p, key }, [self, a])
+        let y = self.tape.apply(Residual { p, key }, [self, a]);
+        self.tape.fused(1);
+        y
     }
 }
 

@@ -59,7 +59,9 @@ impl<'t, T: Float> Var<'t, T> {
         }
         let Dropout { p, key } = Dropout::new(p, self.tape.next_key());
         let p = if self.tape.is_training() { p } else { 0.0 };
-        self.tape.apply(ResidualLayerNorm { p, key, epsilon }, [self, a, gamma, beta])
+        let y = self.tape.apply(ResidualLayerNorm { p, key, epsilon }, [self, a, gamma, beta]);
+        self.tape.fused(if p > 0.0 { 2 } else { 1 });
+        y
     }
 }
 

@@ -3,6 +3,8 @@
 //! While a search goes on, hypotheses part, meet and end, but a position's keys and values never change. So they stay, and
 //! a table of numbers says for each row and position which ones are the row's.
 
+use std::ops::Range;
+
 use super::simd::Simd;
 use super::softmax::{largest, weight};
 use crate::buffer::Buffer;
@@ -27,39 +29,124 @@ simd! {
         assert!(width == d * g.heads && q.len() == o.len() && q.len().is_multiple_of(width), "attention step: sizes");
         assert!(g.keys.len() == g.rows.len() && g.values.len() == g.rows.len(), "attention step: positions");
         let scale = T::ONE / T::of(d as f64).sqrt();
-        let mut scores = Buffer::stale(g.heads * g.rows.len());
+        let mut scores = Buffer::stale(g.rows.len().next_multiple_of(GROUP));
+        let (mut keys, mut values) = (Vec::with_capacity(g.rows.len()), Vec::with_capacity(g.rows.len()));
         for (r, (q, o)) in q.chunks_exact(width).zip(o.chunks_exact_mut(width)).enumerate() {
-            o.fill(T::ZERO);
             let seen = g.kept.map_or(g.rows.len(), |kept| (kept[r] as usize).min(g.rows.len()));
             if seen == 0 {
+                o.fill(T::ZERO);
                 continue;
             }
-            // Position by position, because a row of keys or values comes from far away, and all heads of it at once.
-            let scores = &mut scores[..g.heads * seen]; // [H, S]
-            for position in 0..seen {
-                let key = g.row(&g.keys, position, r);
-                for (h, (q, key)) in q.chunks_exact(d).zip(key.chunks_exact(d)).enumerate() {
-                    let mut sum = s.splat(T::ZERO);
-                    for (q, key) in q.chunks(S::LANES).zip(key.chunks(S::LANES)) {
-                        sum = s.fma(s.load(q, T::ZERO), s.load(key, T::ZERO), sum);
-                    }
-                    scores[h * seen + position] = scale * s.sum(sum);
-                }
-            }
-            for scores in scores.chunks_exact_mut(seen) {
-                shares(s, scores);
-            }
-            for position in 0..seen {
-                let value = g.row(&g.values, position, r);
-                for (h, (o, value)) in o.chunks_exact_mut(d).zip(value.chunks_exact(d)).enumerate() {
-                    let share = s.splat(scores[h * seen + position]);
-                    for (o, value) in o.chunks_mut(S::LANES).zip(value.chunks(S::LANES)) {
-                        s.store(s.fma(share, s.load(value, T::ZERO), s.load(o, T::ZERO)), o);
-                    }
+            keys.clear();
+            keys.extend((0..seen).map(|position| g.row(&g.keys, position, r)));
+            values.clear();
+            values.extend((0..seen).map(|position| g.row(&g.values, position, r)));
+            let scores = &mut scores[..seen.next_multiple_of(GROUP)];
+            for (h, (q, o)) in q.chunks_exact(d).zip(o.chunks_exact_mut(d)).enumerate() {
+                let head = Head { q, keys: &keys, values: &values, column: h * d, scale };
+                match d.div_ceil(S::LANES) {
+                    1 => head.attend::<S, 1>(s, scores, o),
+                    2 => head.attend::<S, 2>(s, scores, o),
+                    3 | 4 => head.attend::<S, 4>(s, scores, o),
+                    _ => head.attend::<S, 8>(s, scores, o),
                 }
             }
         }
     }
+}
+
+/// Positions whose scores are summed up together.
+const GROUP: usize = 4;
+
+/// A query of one head, and what it sees.
+struct Head<'a, T: Float> {
+    /// `[d]`
+    q: &'a [T],
+    /// For each position, the keys of all heads.
+    keys: &'a [&'a [T]],
+    values: &'a [&'a [T]],
+    /// Where this head's part of them begins.
+    column: usize,
+    scale: T,
+}
+
+impl<T: Float> Head<'_, T> {
+    /// Writes the output `[d]`; `scores` has room for whole groups of positions. `W` vectors at a time stay in registers.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "constant indices keep vectors in registers")]
+    fn attend<S: Simd<T>, const W: usize>(&self, s: S, scores: &mut [T], o: &mut [T]) {
+        let (d, last) = (self.q.len(), self.keys.len() - 1);
+        for start in (0..d).step_by(W * S::LANES) {
+            let columns = start..d.min(start + W * S::LANES);
+            let q = vectors::<T, S, W>(s, &self.q[columns.clone()]);
+            for (group, scores) in scores.chunks_exact_mut(GROUP).enumerate() {
+                let mut sums = [s.splat(T::ZERO); GROUP];
+                for i in 0..GROUP {
+                    // Past the end the last position once more, whose score nobody reads.
+                    let key =
+                        vectors::<T, S, W>(s, self.part(self.keys[last.min(group * GROUP + i)], &columns));
+                    for w in 0..W {
+                        sums[i] = s.fma(q[w], key[w], sums[i]);
+                    }
+                }
+                let sums = s.sums(sums);
+                for i in 0..GROUP {
+                    scores[i] =
+                        if start == 0 { self.scale * sums[i] } else { scores[i] + self.scale * sums[i] };
+                }
+            }
+        }
+        shares(s, &mut scores[..=last]);
+        for start in (0..d).step_by(W * S::LANES) {
+            let columns = start..d.min(start + W * S::LANES);
+            // Sums of even and of odd positions, since one multiply-add would wait for the other.
+            let (mut even, mut odd) = ([s.splat(T::ZERO); W], [s.splat(T::ZERO); W]);
+            for position in (0..last).step_by(2) {
+                let (a, b) = (s.splat(scores[position]), s.splat(scores[position + 1]));
+                let x = vectors::<T, S, W>(s, self.part(self.values[position], &columns));
+                let y = vectors::<T, S, W>(s, self.part(self.values[position + 1], &columns));
+                for w in 0..W {
+                    even[w] = s.fma(a, x[w], even[w]);
+                    odd[w] = s.fma(b, y[w], odd[w]);
+                }
+            }
+            if last.is_multiple_of(2) {
+                let a = s.splat(scores[last]);
+                let x = vectors::<T, S, W>(s, self.part(self.values[last], &columns));
+                for w in 0..W {
+                    even[w] = s.fma(a, x[w], even[w]);
+                }
+            }
+            for (w, o) in o[columns.clone()].chunks_mut(S::LANES).enumerate() {
+                s.store(s.add(even[w], odd[w]), o);
+            }
+        }
+    }
+
+    /// This head's columns of a row of all heads.
+    #[inline(always)]
+    fn part<'b>(&self, row: &'b [T], columns: &Range<usize>) -> &'b [T] {
+        &row[self.column + columns.start..self.column + columns.end]
+    }
+}
+
+/// Up to `W` vectors, zeros after the end.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "constant indices keep vectors in registers")]
+fn vectors<T: Float, S: Simd<T>, const W: usize>(s: S, x: &[T]) -> [S::V; W] {
+    let mut vectors = [s.splat(T::ZERO); W];
+    if x.len() == W * S::LANES {
+        for w in 0..W {
+            vectors[w] = s.load(&x[w * S::LANES..][..S::LANES], T::ZERO);
+        }
+    } else {
+        for w in 0..W {
+            if w * S::LANES < x.len() {
+                vectors[w] = s.load(&x[w * S::LANES..], T::ZERO);
+            }
+        }
+    }
+    vectors
 }
 
 /// Softmax in place; zeros where every score is −∞.

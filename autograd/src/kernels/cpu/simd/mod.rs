@@ -50,8 +50,16 @@ pub trait Simd<T: Float>: Copy {
     fn where_positive(self, gate: Self::V, v: Self::V) -> Self::V;
     /// `e^a`
     fn exp(self, a: Self::V) -> Self::V;
+    /// Asks for the line of memory in which `x` lies, since it will be read soon.
+    #[inline(always)]
+    fn prefetch(self, _x: &T) {}
     /// The sum of all lanes.
     fn sum(self, a: Self::V) -> T;
+    /// The sums of all lanes of four vectors.
+    #[inline(always)]
+    fn sums(self, a: [Self::V; 4]) -> [T; 4] {
+        a.map(|a| self.sum(a))
+    }
     /// The largest lane.
     fn largest(self, a: Self::V) -> T;
 }

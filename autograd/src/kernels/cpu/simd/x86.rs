@@ -26,6 +26,11 @@ impl Simd<f32> for V4 {
     const LANES: usize = 16;
     type V = __m512;
     #[inline(always)]
+    fn prefetch(self, x: &f32) {
+        // SAFETY: see above.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(x).cast()) }
+    }
+    #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_set1_ps(x) }
@@ -96,6 +101,21 @@ impl Simd<f32> for V4 {
     fn exp(self, x: __m512) -> __m512 {
         // SAFETY: see above.
         unsafe { exp_f32!(self, x, |v| _mm512_roundscale_ps::<8>(v), |p, t| _mm512_scalef_ps(p, t)) }
+    }
+    #[inline(always)]
+    fn sums(self, [a, b, c, d]: [__m512; 4]) -> [f32; 4] {
+        // SAFETY: see above.
+        unsafe {
+            // In each quarter the sums of its entries of a, b, c and d, then of all quarters.
+            let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+            let (low, high) = (_mm512_shuffle_ps::<0x44>(ab, cd), _mm512_shuffle_ps::<0xee>(ab, cd));
+            let quarters = _mm512_add_ps(low, high);
+            let halves =
+                _mm256_add_ps(_mm512_castps512_ps256(quarters), _mm512_extractf32x8_ps::<1>(quarters));
+            let sums = _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps::<1>(halves));
+            std::mem::transmute(sums)
+        }
     }
     #[inline(always)]
     fn sum(self, a: __m512) -> f32 {

@@ -273,8 +273,44 @@ fn a_device_that_is_not_there_is_said_in_one_line() {
         assert!(said.contains(&format!("--device {reason}")), "{said}");
     }
     let said = complaint(project.path(), &[&train[..], &["cpu", "--precision", "tf32"]].concat());
-    assert!(said.contains("the processor multiplies in f32 only"), "{said}");
+    assert!(said.contains("--precision tf32: only a card multiplies so"), "{said}");
     assert!(!project.path().join("runs").exists(), "nothing was begun");
+}
+
+/// Rounded products train as exact ones do but for roundings, and a run that was trained so says so ever after.
+#[test]
+fn rounded_products_are_near_the_truth() {
+    let project = small_project();
+    let folder = project.path();
+    let train = ["train", "--config", "small.toml", "--steps", "6", "--precision", "bf16"];
+    let trained = run(folder, &[&train[..], &["--out", "run", "--threads", "1"]].concat());
+    let said = String::from_utf8_lossy(&trained.stderr);
+    if said.contains("this processor has no instructions for it") {
+        println!("SKIPPED bf16: this processor has no instructions for it");
+        return;
+    }
+    assert!(trained.status.success(), "{said}");
+    run(folder, &[&train[..], &["--out", "again", "--threads", "2"]].concat());
+    assert_eq!(weights(folder, "run"), weights(folder, "again"), "whatever the threads");
+    let worst = |options: &[&str]| {
+        let output = run(folder, &[&["gradcheck", "--truth", "--model", "run", "--json"], options].concat());
+        let truth: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let drift = |row: &serde_json::Value| row["drift"].as_f64().unwrap();
+        let worst = truth["parameters"].as_array().unwrap().iter().map(drift).fold(0.0, f64::max);
+        (truth["precision"].as_str().unwrap().to_owned(), worst)
+    };
+    let (exact, rounded) = (worst(&["--precision", "f32"]), worst(&[]));
+    assert!(exact.0 == "f32" && exact.1 < 1e-4, "{exact:?}");
+    // Each factor is off by up to 2⁻⁹, and a gradient is a sum of many products.
+    assert!(rounded.0 == "bf16" && rounded.1 > 1e-3 && rounded.1 < 0.1, "{rounded:?}");
+    let translate = |options: &[&str]| {
+        let translate =
+            ["translate", "--model", "run", "--input", "a.txt", "--max-length", "20", "--precision", "bf16"];
+        run(folder, &[&translate[..], options].concat()).stdout
+    };
+    let one = translate(&["--batch", "1", "--threads", "1"]);
+    assert_eq!(one.iter().filter(|&&byte| byte == b'\n').count(), 120);
+    assert!(one == translate(&["--batch", "64", "--threads", "2"]), "batches and threads change nothing");
 }
 
 #[test]

@@ -81,7 +81,7 @@ pub trait Float:
 }
 
 macro_rules! float {
-    ($t:ident, $simd:path) => {
+    ($t:ident, $simd:path, $gemm:path) => {
         impl Float for $t {
             type Wide = f64;
             const ZERO: Self = 0.0;
@@ -140,11 +140,11 @@ macro_rules! float {
                 $simd(kernel, args)
             }
             fn gemm(product: Gemm<'_, Self>) {
-                product.run_native();
+                $gemm(product);
             }
         }
     };
 }
 
-float!(f32, crate::kernels::cpu::simd::dispatch_f32);
-float!(f64, crate::kernels::cpu::simd::dispatch_scalar);
+float!(f32, crate::kernels::cpu::simd::dispatch_f32, Gemm::run_single);
+float!(f64, crate::kernels::cpu::simd::dispatch_scalar, Gemm::run_native);

@@ -10,7 +10,7 @@ pub(super) struct DeviceArgument {
     /// Where to compute: cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
-    /// How a card multiplies: f32, tf32 or bf16 [default: f32]
+    /// How products multiply: f32, bf16, or on a card tf32 [default: f32]
     #[arg(long, value_name = "NAME")]
     precision: Option<Precision>,
 }
@@ -28,7 +28,7 @@ impl DeviceArgument {
         Ok(device)
     }
 
-    /// How a card is to multiply, where that was said.
+    /// How products are to multiply, where that was said.
     pub(super) fn precision(&self) -> Option<Precision> {
         self.precision
     }

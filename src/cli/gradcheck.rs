@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use autograd::faults::{self, Fault};
-use autograd::{GradCheck, Verdict, ops, verify};
+use autograd::{GradCheck, Precision, Verdict, ops, verify};
 use clap::Args;
 use serde::Serialize;
 
@@ -24,7 +24,8 @@ Examples:
   gradus gradcheck attention
   gradus gradcheck --json
   gradus gradcheck softmax --plant 'softmax: no inner product'
-  gradus gradcheck --truth --model runs/en-de --step 400")]
+  gradus gradcheck --truth --model runs/en-de --step 400
+  gradus gradcheck --truth --model runs/en-de --precision bf16")]
 pub(super) struct Arguments {
     /// Check only what has this in its name
     #[arg(value_name = "NAME")]
@@ -41,6 +42,9 @@ pub(super) struct Arguments {
     /// The step whose sentences and dropout masks these are; the one after the last checkpoint where none is named
     #[arg(long, value_name = "N", requires = "truth")]
     step: Option<u64>,
+    /// How the products of the step in f32 multiply: f32 or bf16; as the run was trained where nothing is said
+    #[arg(long, value_name = "NAME", requires = "truth")]
+    precision: Option<Precision>,
     /// The largest error of a gradient that passes
     #[arg(long, value_name = "ERROR", default_value_t = GradCheck::default().tolerance)]
     tolerance: f64,
@@ -116,6 +120,8 @@ fn bug(text: &str) -> Result<&'static Fault> {
 /// `--truth`: a measurement, which nothing fails.
 fn truth(arguments: &Arguments, model: &Path) -> Result<ExitCode> {
     let replay = Replay::open(&Run::open(model)?, arguments.step)?;
+    let precision = arguments.precision.unwrap_or(replay.precision());
+    let replay = replay.multiplied_in(precision).map_err(|error| anyhow!("--precision {error}"))?;
     let truth = replay.truth(super::thread_count(arguments.threads));
     if arguments.json {
         println!("{}", serde_json::to_string(&truth)?);

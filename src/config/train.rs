@@ -23,7 +23,8 @@ pub struct TrainConfig {
     pub shards: usize,
     /// Threads to use; 0 for one a core.
     pub threads: usize,
-    /// How a card multiplies: "f32", "tf32" or "bf16". Weights and all else are `f32`.
+    /// How products multiply: "f32", "bf16" where the processor has AVX512-BF16 or on a card, "tf32" on a card. Weights and all
+    /// else are `f32`.
     pub precision: Precision,
     /// The share of probability that label smoothing spreads over the vocabulary.
     pub smoothing: f64,

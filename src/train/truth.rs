@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::{Context, Result, bail};
-use autograd::{Float, Parameters, Tensor, rng};
+use autograd::{Device, DeviceError, Float, Parameters, Precision, Tensor, rng};
 use nn::{Init, Transformer};
 use serde::Serialize;
 
@@ -66,6 +66,21 @@ impl Replay {
         Ok(Self { model, train: config.train, examples: data.train, batches, step, weights_after })
     }
 
+    /// The same with products multiplied in another way than the run was trained with. (That holds for the whole process.)
+    ///
+    /// # Errors
+    /// Where this processor does not multiply so.
+    pub fn multiplied_in(mut self, precision: Precision) -> Result<Self, DeviceError> {
+        Device::Cpu.set_precision(precision)?;
+        self.train.precision = precision;
+        Ok(self)
+    }
+
+    /// How the run was trained, or is to be replayed.
+    pub fn precision(&self) -> Precision {
+        self.train.precision
+    }
+
     /// Computes the step in both types and compares their gradients, before clipping. The number of threads changes
     /// nothing.
     pub fn truth(&self, threads: usize) -> Truth {
@@ -87,6 +102,7 @@ impl Replay {
             step: self.step,
             weights_after: self.weights_after,
             target_tokens: exact.target_tokens,
+            precision: self.train.precision,
             loss_f32: ours.losses.sum(),
             loss_f64: exact.losses.sum(),
             norm: whole,
@@ -129,6 +145,8 @@ pub struct Truth {
     pub weights_after: u64,
     /// Target tokens of the step.
     pub target_tokens: usize,
+    /// How products were multiplied in `f32`.
+    pub precision: Precision,
     /// The mean loss of a target token in `f32`.
     pub loss_f32: f64,
     /// The same in `f64`.
@@ -180,13 +198,18 @@ impl Drift {
 
 impl fmt::Display for Truth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { step, weights_after, target_tokens, loss_f32, loss_f64, norm, parameters } = self;
+        let Self { step, weights_after, target_tokens, precision, loss_f32, loss_f64, norm, parameters } =
+            self;
         writeln!(
             f,
             "step {step}: {target_tokens} target tokens, with the weights after step {weights_after}"
         )?;
         let off = (loss_f32 - loss_f64).abs() / loss_f64.abs();
-        writeln!(f, "loss {loss_f32:.9} in f32, {loss_f64:.9} in f64: {off:.1e} of it apart")?;
+        let products = match precision {
+            Precision::F32 => String::new(),
+            other => format!(" with products in {other}"),
+        };
+        writeln!(f, "loss {loss_f32:.9} in f32{products}, {loss_f64:.9} in f64: {off:.1e} of it apart")?;
         writeln!(f, "norm of the whole gradient {norm:.3e}\n")?;
         writeln!(f, "   drift  largest error  norm in f64  parameter")?;
         for Drift { path, norm, drift, largest_error, vanishes } in parameters {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::Kernels;
+use super::cpu::bf16;
 use super::cpu::device::Cpu;
 #[cfg(feature = "cuda")]
 use super::cuda::Cuda;
@@ -29,7 +30,7 @@ pub enum Device {
 }
 
 /// How a device multiplies the numbers of matrix products. Sums are always taken in `f32`, and all tensors are `f32` in
-/// memory.
+/// memory. The processor leaves the products within attention as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -38,7 +39,7 @@ pub enum Precision {
     F32,
     /// Rounded to 10 bits of mantissa, on a card's tensor cores.
     Tf32,
-    /// Rounded to 7 bits of mantissa, on a card's tensor cores.
+    /// Rounded to 7 bits of mantissa, on a card's tensor cores or by a processor that has AVX512-BF16.
     Bf16,
 }
 
@@ -93,14 +94,25 @@ impl Device {
         }
     }
 
-    /// How its matrix products multiply from now on; `f32` at first.
+    /// How its matrix products multiply from now on; `f32` at first. On the processor that is so for the whole process, and
+    /// weights that were decoded with keep what they had: it is to be said before a model is used.
     ///
     /// # Errors
-    /// Where it does not know that: the processor multiplies in `f32` only.
+    /// Where it cannot: see [`Precision`].
     pub fn set_precision(&self, precision: Precision) -> Result<(), DeviceError> {
         match self {
-            Self::Cpu if precision == Precision::F32 => Ok(()),
-            Self::Cpu => Err(DeviceError(format!("{precision}: the processor multiplies in f32 only"))),
+            Self::Cpu => match precision {
+                Precision::Tf32 => Err(DeviceError(
+                    "tf32: only a card multiplies so; the processor has f32 and bf16".to_owned(),
+                )),
+                Precision::Bf16 if !bf16::available() => Err(DeviceError(
+                    "bf16: this processor has no instructions for it (AVX512-BF16)".to_owned(),
+                )),
+                _ => {
+                    bf16::choose(precision == Precision::Bf16);
+                    Ok(())
+                }
+            },
             #[cfg(feature = "cuda")]
             Self::Cuda(cuda) => {
                 cuda.set_precision(precision);

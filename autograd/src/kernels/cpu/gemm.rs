@@ -1,5 +1,6 @@
 //! Matrix products, on the `gemm` crate or, where it does not know the number type, in plain loops.
 
+use super::bf16;
 use super::small_product::rows_by_rows;
 use crate::float::Float;
 
@@ -18,6 +19,11 @@ impl<'a, T> Matrix<'a, T> {
     /// Rows of `row_stride` entries each, one after the other.
     pub fn rows(data: &'a [T], row_stride: usize) -> Self {
         Self { data, row_stride, col_stride: 1 }
+    }
+
+    /// What begins at entry `(row, column)`.
+    pub(super) fn from(self, row: usize, column: usize) -> Self {
+        Self { data: &self.data[row * self.row_stride + column * self.col_stride..], ..self }
     }
 
     /// The transpose, which costs nothing.
@@ -65,7 +71,7 @@ pub fn gemm<T: Float>(
     let gemm = Gemm { size, a, b, c, c_stride: n, scale: T::ONE, keep };
     // Few rows by long rows: bringing B into another order would take as long as the product (102×512×2048: 53 GFLOP/s
     // with, 82 without; 1024×512×2048: 96 with, 83 without).
-    if m <= 512 && k >= 512 && a.col_stride == 1 && b.row_stride == 1 {
+    if m <= 512 && k >= 512 && a.col_stride == 1 && b.row_stride == 1 && !bf16::chosen() {
         rows_by_rows(gemm);
     } else {
         product(gemm);
@@ -86,6 +92,17 @@ pub fn product<T: Float>(product: Gemm<'_, T>) {
         return;
     }
     T::gemm(product);
+}
+
+impl Gemm<'_, f32> {
+    /// Runs with the precision that was chosen for this process.
+    pub(crate) fn run_single(self) {
+        #[cfg(target_arch = "x86_64")]
+        if bf16::chosen() {
+            return bf16::product(self);
+        }
+        self.run_native();
+    }
 }
 
 impl<T: Float> Gemm<'_, T> {

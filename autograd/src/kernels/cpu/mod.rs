@@ -8,6 +8,7 @@ pub mod adam;
 pub mod attention;
 pub mod attention_step;
 pub mod best;
+pub(crate) mod bf16;
 pub mod broadcast;
 pub mod crew;
 pub mod cross_entropy;

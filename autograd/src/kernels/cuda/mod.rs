@@ -25,5 +25,5 @@ pub(crate) use array::CudaArray;
 pub use device::{Cuda, Traffic};
 pub use driver::CudaError;
 pub use emulator::Order;
-pub use graph::CudaGraph;
+pub use graph::{CudaGraph, GraphMemory};
 pub(crate) use staged::StagedIds;

@@ -11,7 +11,7 @@ use super::profile::ProfileRow;
 use super::{Memory, Spread, Workload, peak_gflops, profile, training_flops};
 use crate::config::TrainConfig;
 use crate::data::batch::Example;
-use crate::train::step::{StepOptions, StepTimes, step};
+use crate::train::step::{StepOptions, StepTimes, Stepper};
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct TrainOptions {
     pub device: Device,
     /// Threads.
     pub threads: usize,
+    /// Whether a card takes steps by what it has recorded of those before.
+    pub graphs: bool,
     /// The share of entries dropped.
     pub dropout: f64,
     /// Steps before the clock starts.
@@ -91,6 +93,7 @@ pub fn bench_training(options: &TrainOptions, mut progress: impl FnMut(usize)) -
         config.shards = 1;
     }
     let step_options = StepOptions { profile: options.profile, ..StepOptions::from(&config) };
+    let mut stepper = Stepper::new(step_options, options.graphs);
     let architecture = workload.model(options.dropout);
     let mut model: Transformer = Transformer::new(&architecture, &mut Init::seeded(1));
     model.move_to(&options.device);
@@ -107,7 +110,7 @@ pub fn bench_training(options: &TrainOptions, mut progress: impl FnMut(usize)) -
         let batches = &batches[number % BATCHES..][..1];
         let seed = rng::derive(3, number as u64);
         let start = Instant::now();
-        let step = step(&mut model, &mut adam, &examples, batches, &step_options, RATE, seed);
+        let step = stepper.step(&mut model, &mut adam, &examples, batches, RATE, seed);
         if number >= warmup {
             seconds.push(start.elapsed().as_secs_f64());
             tokens += step.target_tokens;

@@ -7,6 +7,8 @@ mod average;
 mod camera;
 mod data;
 mod freeze;
+#[cfg(feature = "cuda")]
+pub mod graphs;
 mod guard;
 mod report;
 mod resume;

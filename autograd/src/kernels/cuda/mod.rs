@@ -26,4 +26,8 @@ pub use device::{Cuda, Traffic};
 pub use driver::CudaError;
 pub use emulator::Order;
 pub use graph::{CudaGraph, GraphMemory};
+
+/// Queries of a sentence that one block of attention takes: the number of blocks is that of the longest sentence, in these.
+pub const ATTENTION_TILE: usize = source::TILE as usize;
+
 pub(crate) use staged::StagedIds;

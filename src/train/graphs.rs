@@ -106,12 +106,17 @@ impl<T: Float> Graphs<T> {
     ) -> Step {
         let (parts, objective, target_tokens) = parts(examples, batches, options.shards, options.smoothing);
         let buckets: Vec<Bucket> = parts.iter().map(Bucket::of).collect();
+        // R-Drop compares what the model says of every row twice, whatever its label, and so has no use for rows of padding.
+        let fills = options.r_drop == 0.0;
+        let rows = |(part, bucket): (&Batch, &Bucket)| {
+            if fills { in_rows(&bucket.filled(part)) } else { in_rows(part) }
+        };
         let inputs = Inputs {
-            parts: parts.iter().zip(&buckets).map(|(part, bucket)| in_rows(&bucket.filled(part))).collect(),
+            parts: parts.iter().zip(&buckets).map(rows).collect(),
             seeds: (0..parts.len()).map(|part| Seed::staged(rng::derive(seed, part as u64))).collect(),
             numbers: adam.begin(rate, objective.weight),
         };
-        let (loss, norm, times) = if self.may_record(cuda, (model, adam), &parts, options) {
+        let (loss, norm, times) = if fills && self.may_record(cuda, (model, adam), &parts, options) {
             self.results(cuda, (model, adam), buckets, inputs, options)
         } else {
             inputs.stage(cuda);

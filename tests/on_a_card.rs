@@ -11,8 +11,9 @@ use gradus::data::batch::Example;
 use gradus::decode::{Search, Specials, search};
 use gradus::nn::{Dropouts, Init, NormPlacement, Preset, Transformer, TransformerConfig};
 use gradus::optim::{Adam, Ema};
+use gradus::train::Stepper;
 use gradus::train::graphs::Graphs;
-use gradus::train::step::{StepOptions, Stepper};
+use gradus::train::step::StepOptions;
 
 const VOCAB: usize = 37;
 
@@ -198,28 +199,38 @@ fn a_recorded_training_may_be_stopped_copied_and_short_of_room_for_graphs() {
 #[test]
 fn a_step_that_is_not_finite_moves_nothing_when_it_is_a_recorded_one() {
     let _alone = alone();
+    let moments = |adam: &Adam| {
+        let all = adam.moments.values().flat_map(|of| [&of.mean, &of.square]);
+        all.map(|x| x.to(&Device::Cpu).as_slice().to_vec()).collect::<Vec<_>>()
+    };
     for cuda in devices() {
-        let mut graphs = stepper(true);
-        let mut training =
-            Training::new(NormPlacement::Pre).on(&Device::Cuda(cuda.clone())).to(8, &mut graphs);
-        // A gain so large that the gradient is not finite, in the same place.
-        let moments = |adam: &Adam| {
-            let all = adam.moments.values().flat_map(|of| [&of.mean, &of.square]);
-            all.map(|x| x.to(&Device::Cpu).as_slice().to_vec()).collect::<Vec<_>>()
-        };
-        training.model.for_each_mut(|path, param| {
-            if path.ends_with("decoder.norm.gamma") {
-                let huge = vec![3e38; param.value().len()];
-                param.value_mut().put(&huge);
-            }
-        });
-        let (weights, before, replayed) =
-            (training.weights(), moments(&training.adam), graphs.graphs.replayed());
-        let training = training.to(9, &mut graphs);
-        assert!(training.seen[16..].iter().any(|seen| !seen.is_finite()), "{:?} on {cuda}", training.seen);
-        assert_eq!(graphs.graphs.replayed(), replayed + 1, "it was recorded before");
-        assert_eq!(training.adam.steps, 8, "on {cuda}");
-        assert!(training.weights() == weights && moments(&training.adam) == before, "on {cuda}");
+        // A gain so large that losses are not finite, nor the gradient; and where only a shift is trained, that is.
+        for (gain, trained, finite) in
+            [(3e38, "", [false, false]), (1e37, "decoder.norm.beta", [false, true])]
+        {
+            let mut begun = Training::new(NormPlacement::Pre);
+            begun.model.for_each_mut(|path, param| {
+                if !path.ends_with(trained) {
+                    param.freeze();
+                }
+            });
+            let mut graphs = stepper(true);
+            let mut training = begun.on(&Device::Cuda(cuda.clone())).to(8, &mut graphs);
+            training.model.for_each_mut(|path, param| {
+                if path.ends_with("decoder.norm.gamma") {
+                    let gains = vec![gain; param.value().len()];
+                    param.value_mut().put(&gains);
+                }
+            });
+            let (weights, before) = (training.weights(), moments(&training.adam));
+            let replayed = graphs.graphs.replayed();
+            let training = training.to(9, &mut graphs);
+            let seen: Vec<bool> = training.seen[16..].iter().map(|seen| seen.is_finite()).collect();
+            assert_eq!(seen, finite, "{:?} on {cuda}", &training.seen[16..]);
+            assert_eq!(graphs.graphs.replayed(), replayed + 1, "it was recorded before");
+            assert_eq!(training.adam.steps, 8, "on {cuda}");
+            assert!(training.weights() == weights && moments(&training.adam) == before, "on {cuda}");
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use super::profile::ProfileRow;
 use super::{Memory, Spread, Workload, peak_gflops, profile, training_flops};
 use crate::config::TrainConfig;
 use crate::data::batch::Example;
-use crate::train::step::{StepOptions, StepTimes, Stepper};
+use crate::train::Stepper;
+use crate::train::step::{StepOptions, StepTimes};
 
 /// What to measure.
 #[derive(Clone, Debug)]

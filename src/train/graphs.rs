@@ -235,7 +235,7 @@ impl<T: Float> Results<T> {
 }
 
 /// Asks for all of a step: the sum of the losses of all target tokens, its gradients, their norm, and Adam's step with their
-/// mean, which moves nothing where the norm is not finite.
+/// mean, which moves nothing where a loss or the norm is not finite.
 fn ask<T: Float>(
     model: &mut Transformer<T>,
     adam: &mut Adam<T>,
@@ -251,7 +251,8 @@ fn ask<T: Float>(
     times.gradients = start.elapsed();
     let norm = gradients.norm_on(1);
     times.clip = start.elapsed() - times.gradients;
-    adam.take(model, &gradients, &inputs.numbers, (Some(&norm), options.clip), 1);
+    let sound = norm.where_finite(&losses.0);
+    adam.take(model, &gradients, &inputs.numbers, (Some(&sound), options.clip), 1);
     times.update = start.elapsed() - times.gradients - times.clip;
     Results { losses, norm, times }
 }

@@ -80,45 +80,6 @@ impl StepTimes {
     }
 }
 
-/// Takes the steps of a training. On a card it remembers what the card has recorded of those before.
-#[derive(Debug)]
-pub struct Stepper {
-    options: StepOptions,
-    /// What was recorded.
-    #[cfg(feature = "cuda")]
-    pub graphs: Graphs,
-}
-
-impl Stepper {
-    /// Steps with these options; whether a card records them, which changes no result.
-    #[cfg_attr(not(feature = "cuda"), allow(unused_variables, reason = "only a card records"))]
-    pub fn new(options: StepOptions, graphs: bool) -> Self {
-        Self {
-            options,
-            #[cfg(feature = "cuda")]
-            graphs: if graphs { Graphs::default() } else { Graphs::at_most(0) },
-        }
-    }
-
-    /// A [`step`].
-    pub fn step(
-        &mut self,
-        model: &mut Transformer,
-        adam: &mut Adam,
-        examples: &[Example],
-        batches: &[Vec<usize>],
-        rate: f64,
-        seed: u64,
-    ) -> Step {
-        #[cfg(feature = "cuda")]
-        if let Device::Cuda(cuda) = model.device() {
-            let (of, what) = ((model, adam), (examples, batches));
-            return self.graphs.step(&cuda, of, what, &self.options, (rate, seed));
-        }
-        step(model, adam, examples, batches, &self.options, rate, seed)
-    }
-}
-
 /// One step of training on `batches` (rows of `examples`), at this learning rate.
 ///
 /// The model stays as it is where the loss or the gradient is not finite. On a card, parts of a batch are padded to the shape
@@ -222,7 +183,7 @@ pub(super) fn added_up<T: Float>(
 
 /// The losses of the parts of a batch, which a card may still be computing.
 #[derive(Clone, Debug)]
-pub struct Losses<T: Float = f32>(Vec<Tensor<T>>);
+pub struct Losses<T: Float = f32>(pub(super) Vec<Tensor<T>>);
 
 impl<T: Float> Losses<T> {
     /// Their sum.

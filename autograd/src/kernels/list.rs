@@ -365,6 +365,22 @@ impl<T: Float> Norm<T> {
         }
     }
 
+    /// This norm where all of `numbers` are finite, and NaN where one is not, so that no step is taken with it.
+    #[must_use]
+    pub fn where_finite(&self, numbers: &[Tensor<T>]) -> Self {
+        match &self.0 {
+            Known::Here(norm) => {
+                Self::of(if numbers.iter().all(|x| x.item().is_finite()) { *norm } else { f64::NAN })
+            }
+            Known::There(norm) => {
+                let mut norm = norm.alike([], |kernels, y| kernels.scale(norm, T::ONE, y, false));
+                // Nought times what is not finite is NaN.
+                numbers.iter().for_each(|x| x.kernels().scale(x, T::ZERO, &mut norm, true));
+                Self(Known::There(norm))
+            }
+        }
+    }
+
     /// The number; waits for it where it is not there yet.
     pub fn value(&self) -> f64 {
         match &self.0 {

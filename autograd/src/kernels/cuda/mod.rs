@@ -2,7 +2,7 @@
 //!
 //! `source/` holds the kernels themselves, in CUDA C++. `driver` is all that is asked of a machine that runs them, `card` and
 //! `emulator` are the two there are. `memory` recycles what they allocate, `array` and `staged` are what lies in it, `device`
-//! is what tensors know of it all, and `kernels` launches what ops ask for.
+//! is what tensors know of it all, `kernels` launches what ops ask for, and `graph` records launches to do them again.
 
 mod array;
 mod attention;

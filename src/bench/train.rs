@@ -62,6 +62,9 @@ pub struct TrainReport {
     /// The most memory that tensors took on a card.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_memory_mib: Option<f64>,
+    /// Steps, of those before the clock started as well, that a card took by what it had recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replayed_steps: Option<u64>,
     /// Memory that the process held before the work began.
     pub memory_before_mib: Option<f64>,
     /// The most memory the process has held at the end of the work.
@@ -140,6 +143,7 @@ pub fn bench_training(options: &TrainOptions, mut progress: impl FnMut(usize)) -
         peak_gflops,
         share_of_peak: peak_gflops.map(|peak| matmul_gflops / peak),
         device_memory_mib: options.device.peak_bytes().map(|bytes| bytes as f64 / f64::from(1 << 20)),
+        replayed_steps: (!here).then(|| stepper.replayed()),
         memory_before_mib,
         peak_memory_mib,
         first_loss: losses[0],

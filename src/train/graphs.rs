@@ -25,8 +25,8 @@ const KEPT: usize = 128;
 
 /// Takes steps on a card, and remembers what the card has recorded of them.
 ///
-/// The first step is taken as it is, and so is the first one of every bucket, which is recorded then. Results do not depend on
-/// what is recorded, to the last bit.
+/// The first step is launched, and so is the first one of every bucket, which is recorded then; where that is larger than all
+/// before, what was recorded of those is recorded anew. Results do not depend on what is recorded, to the last bit.
 #[derive(Debug)]
 pub struct Graphs<T: Float = f32> {
     limit: usize,
@@ -34,6 +34,8 @@ pub struct Graphs<T: Float = f32> {
     kept: Vec<Recorded<T>>,
     /// What all of them share, where one runs at a time.
     memory: Option<GraphMemory>,
+    /// The most rows of a side of a part that it was made for.
+    rows: usize,
     settled: Option<Settled>,
     replayed: u64,
 }
@@ -82,7 +84,7 @@ impl<T: Float> Default for Graphs<T> {
 impl<T: Float> Graphs<T> {
     /// None yet, and never more than this; 0 records nothing.
     pub fn at_most(limit: usize) -> Self {
-        Self { limit, kept: Vec::new(), memory: None, settled: None, replayed: 0 }
+        Self { limit, kept: Vec::new(), memory: None, rows: 0, settled: None, replayed: 0 }
     }
 
     /// How many are kept.
@@ -147,11 +149,17 @@ impl<T: Float> Graphs<T> {
         }
         let Some(settled) = Settled::of(cuda, model, adam, options) else { return false };
         if self.settled.as_ref() != Some(&settled) {
-            (self.kept, self.memory, self.settled) = (Vec::new(), None, Some(settled));
+            self.forget();
+            self.settled = Some(settled);
         }
         true
     }
 
+    fn forget(&mut self) {
+        (self.kept, self.memory, self.rows) = (Vec::new(), None, 0);
+    }
+
+    /// What the step leaves, by what was recorded of its buckets, or else launched, and recorded for later.
     fn results(
         &mut self,
         cuda: &Cuda,
@@ -169,6 +177,13 @@ impl<T: Float> Graphs<T> {
             self.kept.push(recorded);
             self.replayed += 1;
             return (loss, norm, StepTimes { gradients: start.elapsed(), ..StepTimes::default() });
+        }
+        let rows = buckets.iter().flat_map(|bucket| bucket.rows).max().unwrap_or(0);
+        if rows > self.rows {
+            // Smaller batches make do with the blocks of larger ones, but not the other way round: begun with the largest,
+            // memory is hardly more than that one takes.
+            self.forget();
+            self.rows = rows;
         }
         let memory = self.memory.get_or_insert_with(|| GraphMemory::new(cuda));
         let results = memory.run(|| {

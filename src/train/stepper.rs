@@ -30,6 +30,14 @@ impl Stepper {
         }
     }
 
+    /// How many steps a card has taken by what it had recorded.
+    pub fn replayed(&self) -> u64 {
+        #[cfg(feature = "cuda")]
+        return self.graphs.replayed();
+        #[cfg(not(feature = "cuda"))]
+        0
+    }
+
     /// A [`step`].
     pub fn step(
         &mut self,

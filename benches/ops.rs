@@ -78,7 +78,7 @@ fn attentions(bench: &Bench) {
     ] {
         let [q, k, v] = [(); 3].map(|()| normal([batch, length, heads * width]));
         let mask = if causal { Mask::keep_past() } else { Mask::keep_all() };
-        let attention = Attention { dropout, key: 1, ..mask.attention(heads, q.shape(), k.shape()) };
+        let attention = Attention { dropout, key: 1.into(), ..mask.attention(heads, q.shape(), k.shape()) };
         let causal = if causal { ", causal" } else { "" };
         let drops = if dropout > 0.0 { ", dropout" } else { "" };
         let flops = (3 * 4 * batch * heads * length * length * width) as f64;

@@ -2,16 +2,18 @@
 //!
 //! The card is emulated, and a real one takes part where there is one; without it, with `REQUIRE_CUDA=1`, they fail.
 
-use gradus::autograd::Device;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gradus::autograd::kernels::cuda::Cuda;
 use gradus::autograd::rng::Stream;
+use gradus::autograd::{Device, Parameters};
 use gradus::data::batch::Example;
 use gradus::decode::{Search, Specials, search};
 use gradus::nn::{Dropouts, Init, NormPlacement, Preset, Transformer, TransformerConfig};
 use gradus::optim::{Adam, Ema};
-use gradus::train::step::{StepOptions, step};
+use gradus::train::Stepper;
+use gradus::train::graphs::Graphs;
+use gradus::train::step::StepOptions;
 
 const VOCAB: usize = 37;
 
@@ -62,39 +64,171 @@ fn model(norm: NormPlacement) -> Transformer {
     Transformer::new(&config, &mut Init::seeded(3))
 }
 
-/// The losses and norms of 20 steps, and the model after them.
-fn train(mut model: Transformer, device: &Device) -> (Vec<f64>, Vec<f64>, Transformer, Ema) {
-    let options =
-        StepOptions { shards: 2, threads: 2, smoothing: 0.1, r_drop: 0.0, clip: 1.0, profile: false };
-    let (examples, mut ema) = (examples(16), Ema::new(0.9));
-    let mut adam = Adam { weight_decay: 0.01, ..Adam::default() };
-    model.move_to(device);
-    let (mut losses, mut norms) = (Vec::new(), Vec::new());
-    for number in 0..20 {
-        let batches = [(0..16).filter(|row| (row + number) % 3 > 0).collect::<Vec<usize>>()];
-        let step = step(&mut model, &mut adam, &examples, &batches, &options, 3e-3, number as u64);
-        ema.update(&model, 1);
-        losses.push(step.loss);
-        norms.push(step.norm);
+/// Lengths of eight sources and targets. All rows are as long together, so that batches of different sentences fall into one
+/// bucket.
+const LENGTHS: [[usize; 8]; 3] =
+    [[3, 5, 4, 4, 8, 8, 7, 9], [4, 4, 4, 4, 8, 8, 8, 8], [2, 6, 4, 4, 9, 7, 8, 8]];
+
+/// Six groups of eight.
+fn groups() -> Vec<Example> {
+    let mut stream = Stream::new(9);
+    let mut side =
+        |length: usize| (1..length).map(|_| 4 + (stream.bits() % 33) as u32).chain([2]).collect::<Vec<_>>();
+    let lengths = (0..48).map(|i| (LENGTHS[i / 8 % 3][i % 8], LENGTHS[i / 16][i % 8]));
+    lengths.map(|(source, target)| Example { source: side(source), target: side(target) }).collect()
+}
+
+/// A training.
+#[derive(Clone)]
+struct Training {
+    model: Transformer,
+    adam: Adam,
+    ema: Ema,
+    /// Its losses and the norms of its gradients.
+    seen: Vec<f64>,
+}
+
+impl Training {
+    fn new(norm: NormPlacement) -> Self {
+        let adam = Adam { weight_decay: 0.01, ..Adam::default() };
+        Self { model: model(norm), adam, ema: Ema::new(0.9), seen: Vec::new() }
     }
-    (losses, norms, model, ema)
+
+    fn on(mut self, device: &Device) -> Self {
+        self.model.move_to(device);
+        self.adam.move_to(device);
+        self
+    }
+
+    /// Goes on to this step. Of every fourth step the batch is smaller.
+    fn to(mut self, end: usize, stepper: &mut Stepper) -> Self {
+        let examples = groups();
+        for number in self.seen.len() / 2..end {
+            let first = number * 7 % 6 * 8;
+            let rows = first..first + if number % 4 == 3 { 5 } else { 8 };
+            let (model, adam) = (&mut self.model, &mut self.adam);
+            let step = stepper.step(model, adam, &examples, &[rows.collect()], 3e-3, number as u64);
+            self.ema.update(&self.model, 1);
+            self.seen.extend([step.loss, step.norm]);
+        }
+        self
+    }
+
+    fn weights(&self) -> Vec<u32> {
+        let parameters = self.model.parameters();
+        let here = parameters.iter().map(|(_, param)| param.value().to(&Device::Cpu));
+        here.flat_map(|x| x.as_slice().iter().map(|x| x.to_bits()).collect::<Vec<_>>()).collect()
+    }
+}
+
+const OPTIONS: StepOptions =
+    StepOptions { shards: 2, threads: 2, smoothing: 0.1, r_drop: 0.0, clip: 1.0, profile: false };
+
+fn stepper(graphs: bool) -> Stepper {
+    Stepper::new(OPTIONS, graphs)
 }
 
 #[test]
 fn a_model_learns_on_a_card_as_on_the_processor() {
     let _alone = alone();
     for norm in [NormPlacement::Pre, NormPlacement::Post] {
-        let (expected, norms, ..) = train(model(norm), &Device::Cpu);
-        assert!(expected[19] < 0.9 * expected[0], "it learns: {expected:?}");
+        let expected = Training::new(norm).to(20, &mut stepper(true));
+        assert!(expected.seen[38] < 0.9 * expected.seen[0], "it learns: {:?}", expected.seen);
         for cuda in devices() {
             let device = Device::Cuda(cuda.clone());
-            let (losses, their_norms, trained, _) = train(model(norm), &device);
-            for (a, b) in losses.iter().chain(&their_norms).zip(expected.iter().chain(&norms)) {
+            let mut graphs = stepper(true);
+            let trained = Training::new(norm).on(&device).to(20, &mut graphs);
+            for (a, b) in trained.seen.iter().zip(&expected.seen) {
                 assert!((a - b).abs() < 1e-4 * b.abs().max(1.0), "{norm:?} on {cuda}: {a} and {b}");
             }
-            let (again, ..) = train(model(norm), &device);
-            assert_eq!(losses, again, "two runs on {cuda}");
-            assert_eq!(trained.device(), device);
+            assert_eq!(trained.model.device(), device);
+            let (kept, replayed) = (graphs.graphs.kept(), graphs.replayed());
+            assert!(
+                (3..8).contains(&kept) && (10..17).contains(&replayed),
+                "{kept} kept, {replayed} replayed"
+            );
+            let plain = Training::new(norm).on(&device).to(20, &mut stepper(false));
+            assert_eq!(trained.seen, plain.seen, "recorded and not, on {cuda}");
+            assert!(trained.weights() == plain.weights(), "recorded and not, on {cuda}");
+        }
+    }
+}
+
+#[test]
+fn two_dropouts_agree_on_a_card_as_on_the_processor() {
+    let _alone = alone();
+    let train = |device: &Device| {
+        let mut stepper = Stepper::new(StepOptions { r_drop: 5.0, ..OPTIONS }, true);
+        Training::new(NormPlacement::Pre).on(device).to(3, &mut stepper).seen
+    };
+    let expected = train(&Device::Cpu);
+    for cuda in devices() {
+        for (a, b) in train(&Device::Cuda(cuda.clone())).iter().zip(&expected) {
+            assert!((a - b).abs() < 1e-4 * b.abs().max(1.0), "on {cuda}: {a} and {b}");
+        }
+    }
+}
+
+#[test]
+fn a_recorded_training_may_be_stopped_copied_and_short_of_room_for_graphs() {
+    let _alone = alone();
+    for cuda in devices() {
+        let device = Device::Cuda(cuda.clone());
+        let begun = || Training::new(NormPlacement::Pre).on(&device);
+        let expected = begun().to(14, &mut stepper(false));
+
+        let mut graphs = stepper(true);
+        let first = begun().to(9, &mut graphs);
+        let stopped = first.clone().on(&Device::Cpu).on(&device).to(14, &mut stepper(true));
+        assert_eq!(stopped.seen, expected.seen, "stopped, on {cuda}");
+
+        // A copy shares its tensors until one of them moves on.
+        let (copy, weights) = (first.clone(), first.weights());
+        let gone_on = first.to(14, &mut graphs);
+        assert_eq!(gone_on.seen, expected.seen, "copied, on {cuda}");
+        assert!(copy.weights() == weights, "what was copied has moved, on {cuda}");
+
+        let mut graphs = stepper(true);
+        graphs.graphs = Graphs::at_most(1);
+        assert_eq!(begun().to(14, &mut graphs).seen, expected.seen, "one graph at a time, on {cuda}");
+        assert_eq!(graphs.graphs.kept(), 1);
+    }
+}
+
+#[test]
+fn a_step_that_is_not_finite_moves_nothing_when_it_is_a_recorded_one() {
+    let _alone = alone();
+    let moments = |adam: &Adam| {
+        let all = adam.moments.values().flat_map(|of| [&of.mean, &of.square]);
+        all.map(|x| x.to(&Device::Cpu).as_slice().to_vec()).collect::<Vec<_>>()
+    };
+    for cuda in devices() {
+        // A gain so large that losses are not finite, nor the gradient; and where only a shift is trained, that is.
+        for (gain, trained, finite) in
+            [(3e38, "", [false, false]), (1e37, "decoder.norm.beta", [false, true])]
+        {
+            let mut begun = Training::new(NormPlacement::Pre);
+            begun.model.for_each_mut(|path, param| {
+                if !path.ends_with(trained) {
+                    param.freeze();
+                }
+            });
+            let mut graphs = stepper(true);
+            let mut training = begun.on(&Device::Cuda(cuda.clone())).to(8, &mut graphs);
+            training.model.for_each_mut(|path, param| {
+                if path.ends_with("decoder.norm.gamma") {
+                    let gains = vec![gain; param.value().len()];
+                    param.value_mut().put(&gains);
+                }
+            });
+            let (weights, before) = (training.weights(), moments(&training.adam));
+            let replayed = graphs.replayed();
+            let training = training.to(9, &mut graphs);
+            let seen: Vec<bool> = training.seen[16..].iter().map(|seen| seen.is_finite()).collect();
+            assert_eq!(seen, finite, "{:?} on {cuda}", &training.seen[16..]);
+            assert_eq!(graphs.replayed(), replayed + 1, "it was recorded before");
+            assert_eq!(training.adam.steps, 8, "on {cuda}");
+            assert!(training.weights() == weights && moments(&training.adam) == before, "on {cuda}");
         }
     }
 }
@@ -106,23 +240,23 @@ fn nothing_is_copied_within_a_step() {
         let mut model = model(NormPlacement::Pre);
         model.move_to(&Device::Cuda(cuda.clone()));
         let (examples, mut adam) = (examples(12), Adam::default());
-        let options =
-            StepOptions { shards: 1, threads: 1, smoothing: 0.1, r_drop: 0.0, clip: 1.0, profile: false };
+        let mut graphs = Stepper::new(StepOptions { shards: 1, ..OPTIONS }, true);
         let before = cuda.traffic();
-        for number in 0..3 {
-            step(&mut model, &mut adam, &examples, &[(0..12).collect()], &options, 1e-3, number);
+        for number in 0..4 {
+            graphs.step(&mut model, &mut adam, &examples, &[(0..12).collect()], 1e-3, number);
         }
+        assert_eq!(graphs.replayed(), 2);
         let after = cuda.traffic();
         // Of every step the batch goes there in one copy, and its loss and norm come back at the end.
-        assert_eq!(after.uploads - before.uploads, 3, "to {cuda}");
-        assert_eq!(after.downloads - before.downloads, 3 * 2, "from {cuda}");
+        assert_eq!(after.uploads - before.uploads, 4, "to {cuda}");
+        assert_eq!(after.downloads - before.downloads, 4 * 2, "from {cuda}");
     }
 }
 
 #[test]
 fn a_card_translates_as_the_processor_does() {
     let _alone = alone();
-    let (_, _, mut model, _) = train(model(NormPlacement::Pre), &Device::Cpu);
+    let mut model = Training::new(NormPlacement::Pre).to(20, &mut stepper(true)).model;
     let specials = Specials { bos: 1, eos: 2, pad: 0 };
     let sources: Vec<_> = examples(9).into_iter().map(|example| example.source).collect();
     for beam in [1, 4] {

@@ -1,9 +1,10 @@
 //! A step's gradients depend on its sentences, and on nothing else.
 
 use gradus::autograd::rng::Stream;
-use gradus::autograd::{Float, Gradients, Parameters, Profile, Tensor};
-use gradus::data::batch::Example;
-use gradus::nn::{Dropouts, Init, Preset, Transformer, TransformerConfig};
+use gradus::autograd::{Float, Gradients, Ids, Parameters, Profile, Tape, Tensor};
+use gradus::data::batch::{Batch, Example, collate};
+use gradus::data::bucket::Bucket;
+use gradus::nn::{Dropouts, Init, Objective, Preset, Sentences, Transformer, TransformerConfig};
 use gradus::optim::Adam;
 use gradus::train::step::{StepOptions, StepResult, gradients, step};
 
@@ -73,6 +74,35 @@ fn how_a_batch_is_split_does_not_change_its_gradients() {
             for (a, b) in a.as_slice().iter().zip(b.as_slice()) {
                 assert!((a - b).abs() < 1e-12, "{a} and {b}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_batch_filled_up_to_its_bucket_has_the_same_gradients() {
+    let (model, examples) = (model::<f64>(0.2), examples(40));
+    let objective = Objective { smoothing: 0.1, ignore: Some(0), weight: 0.1 };
+    let run = |batch: &Batch| {
+        let tape = Tape::train(4);
+        let ids = |data: &[u32], width: usize| Ids::new([batch.rows, width], data);
+        let source = Sentences::padded(ids(&batch.source, batch.source_width), &*batch.source_lengths);
+        let target = Sentences::padded(ids(&batch.target_in, batch.target_width), &*batch.target_lengths);
+        let labels = ids(&batch.target_out, batch.target_width);
+        let loss = model.loss(&tape, &source, &target, &labels, &objective);
+        (loss.value().item(), all(&model, &loss.backward()))
+    };
+    for rows in [0..5, 3..20, 0..33, 0..40] {
+        let batch = collate(&examples, &rows.collect::<Vec<_>>());
+        let filled = Bucket::of(&batch).filled(&batch);
+        assert!(
+            filled.source_tokens() + filled.target_tokens() > batch.source_tokens() + batch.target_tokens()
+        );
+        let (expected, filled) = (run(&batch), run(&filled));
+        assert!((expected.0 - filled.0).abs() < 1e-12 * expected.0.abs());
+        for (a, b) in expected.1.iter().zip(&filled.1) {
+            let off = a.as_slice().iter().zip(b.as_slice()).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            let most = a.as_slice().iter().map(|a| a.abs()).fold(0.0, f64::max);
+            assert!(off <= 1e-12 * most, "{off:e} of {most:e}");
         }
     }
 }

@@ -57,6 +57,21 @@ impl<const N: usize> From<[u32; N]> for Ids {
     }
 }
 
+/// Brings numbers to the places of others, which were staged at once, on the same device, and are as many: recorded work
+/// reads these then. On the processor nothing is recorded, and there is nothing to do.
+///
+/// # Panics
+/// Where they do not fit there.
+#[track_caller]
+#[cfg_attr(not(feature = "cuda"), allow(unused_variables, reason = "only a card wants them"))]
+pub fn restage(device: &Device, there: [&[&Ids]; 2], [picks, numbers]: [&[&Ids]; 2]) {
+    match device {
+        Device::Cpu => {}
+        #[cfg(feature = "cuda")]
+        Device::Cuda(cuda) => cuda.restage(there, [picks, numbers]),
+    }
+}
+
 /// Brings numbers to the device where a computation will want them, all in one copy: `picks` of rows of trained tables, and
 /// others. On the processor there is nothing to do.
 #[cfg_attr(not(feature = "cuda"), allow(unused_variables, reason = "only a card wants them"))]

@@ -11,7 +11,7 @@ use crate::faults::{Fault, Slip};
 use crate::op::{Backward, Op, Slot};
 use crate::param::{Param, ParamId};
 use crate::profile::Profile;
-use crate::{Float, Shape, Tensor, rng};
+use crate::{Float, Key, Seed, Shape, Tensor};
 
 /// One forward pass, and all that its backward pass needs.
 ///
@@ -39,7 +39,7 @@ use crate::{Float, Shape, Tensor, rng};
 /// ```
 pub struct Tape<T: Float = f32> {
     mode: Mode,
-    seed: u64,
+    seed: Seed,
     explained: bool,
     pub(crate) swept: Cell<bool>,
     fault: Cell<Option<&'static Fault>>,
@@ -164,7 +164,7 @@ impl<T: Float, O: Op<T, N>, const N: usize> Record<T> for Recorded<O, O::Saved, 
 }
 
 impl<T: Float> Tape<T> {
-    fn new(mode: Mode, seed: u64) -> Self {
+    fn new(mode: Mode, seed: Seed) -> Self {
         let arena = Arena { nodes: Vec::with_capacity(128), params: HashMap::new() };
         Self {
             mode,
@@ -179,18 +179,18 @@ impl<T: Float> Tape<T> {
     }
 
     /// A tape to train with: it records, and dropout drops, with masks drawn from `seed`.
-    pub fn train(seed: u64) -> Self {
-        Self::new(Mode::Train, seed)
+    pub fn train(seed: impl Into<Seed>) -> Self {
+        Self::new(Mode::Train, seed.into())
     }
 
     /// A tape that records, without dropout: to look at gradients and to check them.
     pub fn eval() -> Self {
-        Self::new(Mode::Eval, 0)
+        Self::new(Mode::Eval, 0.into())
     }
 
     /// A tape that records nothing: to translate and to measure.
     pub fn infer() -> Self {
-        Self::new(Mode::Infer, 0)
+        Self::new(Mode::Infer, 0.into())
     }
 
     /// This tape, empty, on which fused ops are recorded as their explained twins: the small ops that they are made of,
@@ -248,8 +248,8 @@ impl<T: Float> Tape<T> {
 
     /// The key of the random numbers of the next node: a function of the tape's seed and the node's place. An op that fuses
     /// several counts for as many ([`fused`](Self::fused)).
-    pub fn next_key(&self) -> u64 {
-        rng::derive(self.seed, self.len() as u64 + self.saved.get())
+    pub fn next_key(&self) -> Key {
+        self.seed.at(self.len() as u64 + self.saved.get())
     }
 
     /// Says that the last node has saved so many that its explained twin would take, so that what later nodes draw does not

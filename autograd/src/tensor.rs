@@ -114,6 +114,15 @@ impl<T: Float> Tensor<T> {
         Arc::make_mut(&mut self.storage)
     }
 
+    /// Where it lies in a card's memory, if it does so and nobody shares it: recorded work that writes to it holds to this.
+    #[cfg(feature = "cuda")]
+    pub fn address(&self) -> Option<u64> {
+        match &*self.storage {
+            Storage::Cuda(array) if self.is_unique() => Some(array.address()),
+            _ => None,
+        }
+    }
+
     /// The device that it lies on.
     pub fn device(&self) -> Device {
         match &*self.storage {

@@ -9,9 +9,10 @@
 use std::sync::{Mutex, PoisonError};
 
 use autograd::cases::{Build, Case};
-use autograd::kernels::cuda::{Cuda, Order};
+use autograd::kernels::cuda::{Cuda, GraphMemory, Order};
+use autograd::ops::attention::{Attention, Packed};
 use autograd::rng::Stream;
-use autograd::{Device, Precision, Tape, Tensor, ops};
+use autograd::{Device, Ids, Precision, Seed, Tape, Tensor, ops, restage, stage};
 
 /// The devices of this machine, without the processor.
 fn devices() -> Vec<Cuda> {
@@ -127,6 +128,82 @@ fn recorded_work_computes_what_it_did_when_it_was_not() {
             assert_eq!(bits(&here(&recorded)), bits(&expected), "on {cuda}");
         }
     }
+}
+
+/// Words of sentences, which rows are whose, and a seed.
+struct Batch {
+    words: Ids,
+    rows: Packed,
+    seed: Seed,
+}
+
+impl Batch {
+    fn new(words: [u32; 7], lengths: &[usize], seed: Seed) -> Self {
+        Self { words: words.into(), rows: Packed::new(lengths, lengths), seed }
+    }
+
+    fn numbers(&self) -> Vec<&Ids> {
+        self.rows.ids().into_iter().chain(self.seed.ids()).collect()
+    }
+
+    /// A loss of theirs, and the gradient of the table.
+    fn gradient(&self, table: &Tensor) -> [Tensor; 2] {
+        let tape = Tape::train(self.seed.clone());
+        let table = tape.input(table.clone());
+        let x = table.embedding(&self.words).dropout(0.3);
+        let rows = Attention { packed: Some(self.rows.clone()), dropout: 0.4, ..Attention::plain(2) };
+        let x = x.residual(x.attention(x, x, &Attention { key: tape.next_key(), ..rows }), 0.2);
+        let loss = (x * x).sum();
+        let value = loss.value();
+        let gradients = loss.backward();
+        [value, gradients.wrt(table).unwrap().clone()]
+    }
+}
+
+#[test]
+fn recorded_work_reads_the_numbers_that_are_put_in_their_places() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for cuda in devices() {
+        let device = Device::Cuda(cuda.clone());
+        let table = Tensor::<f32>::normal([9, 8], 1.0, &mut Stream::new(1)).to(&device);
+        let here = |x: &[Tensor; 2]| x.each_ref().map(|x| x.to(&Device::Cpu));
+        let first = Batch::new([3, 3, 1, 0, 8, 5, 3], &[2, 5], Seed::staged(11));
+        let memory = GraphMemory::new(&cuda);
+        let work = || first.gradient(&table);
+        let ran = memory.run(|| {
+            stage(&device, &[&first.words], &first.numbers());
+            here(&work())
+        });
+        let (graph, recorded) = memory.record(work);
+        for (words, lengths, seed) in [
+            ([3, 3, 1, 0, 8, 5, 3], [2, 5], 11),
+            ([8, 7, 6, 5, 4, 3, 2], [6, 1], u64::MAX - 5),
+            ([0; 7], [0, 7], 1 << 40),
+        ] {
+            let next = Batch::new(words, &lengths, Seed::staged(seed));
+            let uploads = cuda.traffic().uploads;
+            restage(&device, [&[&first.words], &first.numbers()], [&[&next.words], &next.numbers()]);
+            graph.replay();
+            assert_eq!(cuda.traffic().uploads, uploads + 1, "to {cuda}");
+            let plain = Batch::new(words, &lengths, seed.into());
+            let expected = here(&plain.gradient(&table));
+            assert_eq!(bits(&here(&recorded)), bits(&expected), "{words:?} on {cuda}");
+            if seed == 11 {
+                assert_eq!(bits(&ran), bits(&expected), "before it was recorded, on {cuda}");
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "restage: ids of [3] do not fit where ids of [2] were staged")]
+fn numbers_are_put_only_where_they_fit() {
+    let Ok(cuda) = Cuda::emulator() else {
+        panic!("restage: ids of [3] do not fit where ids of [2] were staged, if there were an emulator")
+    };
+    let (device, two, three) = (Device::Cuda(cuda), Ids::from([1, 2]), Ids::from([1, 2, 3]));
+    stage(&device, &[], &[&two]);
+    restage(&device, [&[], &[&two]], [&[], &[&three]]);
 }
 
 #[test]

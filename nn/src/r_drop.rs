@@ -2,6 +2,7 @@
 
 use autograd::{Float, Ids, Tape, Var};
 
+use crate::pairs::PackedPairs;
 use crate::sentences::Sentences;
 use crate::transformer::{Objective, Transformer};
 
@@ -34,12 +35,23 @@ impl<T: Float> Transformer<T> {
         objective: &Objective,
         alpha: f64,
     ) -> Var<'t, T> {
+        self.packed_r_drop_loss(tape, &PackedPairs::new(source, target_in, target_out), objective, alpha)
+    }
+
+    /// The same of sentences that are in rows already.
+    #[track_caller]
+    pub fn packed_r_drop_loss<'t>(
+        &self,
+        tape: &'t Tape<T>,
+        pairs: &PackedPairs,
+        objective: &Objective,
+        alpha: f64,
+    ) -> Var<'t, T> {
         let &Objective { smoothing, ignore, weight } = objective;
-        let labels = target_in.pack(target_out);
-        let logits = || self.logits(self.hidden_packed(tape, source, target_in, &labels)); // [M, V]
+        let logits = || self.logits(self.hidden_packed(tape, pairs)); // [M, V]
         let (a, b) = (logits(), logits());
         let cross_entropy =
-            |x: Var<'t, T>| x.cross_entropy_weighted(&labels, smoothing, ignore, weight / 2.0);
+            |x: Var<'t, T>| x.cross_entropy_weighted(&pairs.labels, smoothing, ignore, weight / 2.0);
         let divergence = ((a.softmax() - b.softmax()) * (a - b)).sum();
         cross_entropy(a) + cross_entropy(b) + divergence.scale(alpha / 4.0 * weight)
     }

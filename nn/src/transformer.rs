@@ -9,7 +9,8 @@ use crate::embedding::Embedding;
 use crate::encoder::Encoder;
 use crate::init::Init;
 use crate::mask::Mask;
-use crate::positional::{PositionalEncoding, positions};
+use crate::pairs::PackedPairs;
+use crate::positional::PositionalEncoding;
 use crate::sentences::Sentences;
 
 /// An encoder-decoder Transformer for translation (Vaswani et al., "Attention is all you need", 2017).
@@ -172,44 +173,40 @@ impl<T: Float> Transformer<T> {
         target_out: &Ids,
         objective: &Objective,
     ) -> Var<'t, T> {
-        let &Objective { smoothing, ignore, weight } = objective;
         if tape.explains() {
+            let &Objective { smoothing, ignore, weight } = objective;
             let logits = self.forward(tape, source, target_in); // [B, T, V]
             return logits.cross_entropy_weighted(target_out, smoothing, ignore, weight);
         }
-        let labels = target_in.pack(target_out);
-        let hidden = self.hidden_packed(tape, source, target_in, &labels); // [M, D]
+        self.packed_loss(tape, &PackedPairs::new(source, target_in, target_out), objective)
+    }
+
+    /// The same of sentences that are in rows already. Where the model lies on a card, all that it takes of them goes there at
+    /// once, unless it is there.
+    #[track_caller]
+    pub fn packed_loss<'t>(
+        &self,
+        tape: &'t Tape<T>,
+        pairs: &PackedPairs,
+        objective: &Objective,
+    ) -> Var<'t, T> {
+        let &Objective { smoothing, ignore, weight } = objective;
+        let hidden = self.hidden_packed(tape, pairs); // [M, D]
         let output = tape.param(self.output_weight());
-        hidden.linear_cross_entropy_weighted(output, &labels, smoothing, ignore, weight)
+        hidden.linear_cross_entropy_weighted(output, &pairs.labels, smoothing, ignore, weight)
     }
 
     /// What [`decode`](Self::decode) gives for the words of all targets in rows, `[M, D]`, without any work on padding.
-    /// Where the model lies on a card, all that it takes of the batch goes there at once, with the labels.
     #[track_caller]
-    pub(crate) fn hidden_packed<'t>(
-        &self,
-        tape: &'t Tape<T>,
-        source: &Sentences,
-        target_in: &Sentences,
-        labels: &Ids,
-    ) -> Var<'t, T> {
-        let (source_lengths, target_lengths) = (&source.lengths, &target_in.lengths);
-        let [source_words, target_words] = [source, target_in].map(|of| of.pack(&of.ids));
-        let [source_places, target_places] = [source_lengths, target_lengths].map(|of| positions(of));
-        let source_mask = Mask::packed(source_lengths, source_lengths);
-        let target_mask = Mask::packed(target_lengths, target_lengths).and_past();
-        let memory_mask = Mask::packed(target_lengths, source_lengths);
-        let picks = [&source_words, &target_words, &source_places, &target_places];
-        let masks = [&source_mask, &target_mask, &memory_mask];
-        let numbers: Vec<_> = masks.into_iter().flat_map(Mask::ids).chain([labels]).collect();
-        stage(&self.device(), &picks, &numbers);
-
+    pub(crate) fn hidden_packed<'t>(&self, tape: &'t Tape<T>, pairs: &PackedPairs) -> Var<'t, T> {
+        stage(&self.device(), &pairs.picks(), &pairs.numbers());
         let table = self.source_embedding.as_ref().unwrap_or(&self.target_embedding);
-        let x = self.embed_rows(tape, table, &self.source_positions, [&source_words, &source_places]); // [N, D]
-        let memory = self.encoder.forward(x, &source_mask); // [N, D]
-        let table = &self.target_embedding;
-        let x = self.embed_rows(tape, table, &self.target_positions, [&target_words, &target_places]); // [M, D]
-        self.decoder.forward(x, memory, &target_mask, &memory_mask)
+        let rows = [&pairs.source_words, &pairs.source_places];
+        let x = self.embed_rows(tape, table, &self.source_positions, rows); // [N, D]
+        let memory = self.encoder.forward(x, &pairs.source_mask); // [N, D]
+        let rows = [&pairs.target_words, &pairs.target_places];
+        let x = self.embed_rows(tape, &self.target_embedding, &self.target_positions, rows); // [M, D]
+        self.decoder.forward(x, memory, &pairs.target_mask, &pairs.memory_mask)
     }
 
     /// Reads the sources and gives an empty decoder cache for them.

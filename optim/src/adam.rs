@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use autograd::kernels::cpu::adam::AdamStep;
-use autograd::kernels::{AdamItem, Norm, adam};
+use autograd::kernels::{AdamItem, AdamNumbers, Norm, adam};
 use autograd::{Device, Float, Gradients, Parameters, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -104,11 +104,18 @@ impl<T: Float> Adam<T> {
         (norm, clip): (Option<&Norm<T>>, f64),
         threads: usize,
     ) {
+        let numbers = self.begin(rate, 1.0);
+        self.take(model, gradients, &numbers, (norm, clip), threads);
+    }
+
+    /// Counts a step, at rate `rate` with gradients that are multiplied by `scale` first, and gives its numbers, for
+    /// [`take`](Self::take). A card reads them from its memory, so that they may go there with the batch.
+    pub fn begin(&mut self, rate: f64, scale: f64) -> AdamNumbers<T> {
         self.steps += 1;
         let t = self.steps as f64;
         let (beta1, beta2) = self.betas;
         let decoupled = self.decay == Decay::Decoupled;
-        let step = AdamStep {
+        AdamNumbers::from(AdamStep {
             beta1: T::of(beta1),
             beta2: T::of(beta2),
             step_size: T::of(rate / (1.0 - beta1.powf(t))),
@@ -116,8 +123,22 @@ impl<T: Float> Adam<T> {
             correction2_sqrt: T::of((1.0 - beta2.powf(t)).sqrt()),
             decoupled_decay: T::of(if decoupled { rate * self.weight_decay } else { 0.0 }),
             l2: T::of(if decoupled { 0.0 } else { self.weight_decay }),
-            grad_scale: T::ONE,
-        };
+            grad_scale: T::of(scale),
+        })
+    }
+
+    /// Takes a step that was begun: as [`step_clipped`](Self::step_clipped), with the norm of the gradients as they are.
+    ///
+    /// # Panics
+    /// Where state that was loaded has another shape than its parameter.
+    pub fn take(
+        &mut self,
+        model: &mut impl Parameters<T>,
+        gradients: &Gradients<T>,
+        numbers: &AdamNumbers<T>,
+        (norm, clip): (Option<&Norm<T>>, f64),
+        threads: usize,
+    ) {
         let parameters = model.parameters_mut();
         for (path, param) in &parameters {
             let value = param.value();
@@ -144,7 +165,7 @@ impl<T: Float> Adam<T> {
                 decays: shape.rank() >= 2,
             });
         }
-        adam(items, &step, norm, clip, threads);
+        adam(items, numbers, norm, clip, threads);
     }
 
     /// Moves what it remembers to a device, where the parameters are to be.

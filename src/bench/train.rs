@@ -11,7 +11,8 @@ use super::profile::ProfileRow;
 use super::{Memory, Spread, Workload, peak_gflops, profile, training_flops};
 use crate::config::TrainConfig;
 use crate::data::batch::Example;
-use crate::train::step::{StepOptions, StepTimes, step};
+use crate::train::Stepper;
+use crate::train::step::{StepOptions, StepTimes};
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct TrainOptions {
     pub device: Device,
     /// Threads.
     pub threads: usize,
+    /// Whether a card takes steps by what it has recorded of those before.
+    pub graphs: bool,
     /// The share of entries dropped.
     pub dropout: f64,
     /// Steps before the clock starts.
@@ -59,6 +62,9 @@ pub struct TrainReport {
     /// The most memory that tensors took on a card.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_memory_mib: Option<f64>,
+    /// Steps, of those before the clock started as well, that a card took by what it had recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replayed_steps: Option<u64>,
     /// Memory that the process held before the work began.
     pub memory_before_mib: Option<f64>,
     /// The most memory the process has held at the end of the work.
@@ -91,6 +97,7 @@ pub fn bench_training(options: &TrainOptions, mut progress: impl FnMut(usize)) -
         config.shards = 1;
     }
     let step_options = StepOptions { profile: options.profile, ..StepOptions::from(&config) };
+    let mut stepper = Stepper::new(step_options, options.graphs);
     let architecture = workload.model(options.dropout);
     let mut model: Transformer = Transformer::new(&architecture, &mut Init::seeded(1));
     model.move_to(&options.device);
@@ -107,7 +114,7 @@ pub fn bench_training(options: &TrainOptions, mut progress: impl FnMut(usize)) -
         let batches = &batches[number % BATCHES..][..1];
         let seed = rng::derive(3, number as u64);
         let start = Instant::now();
-        let step = step(&mut model, &mut adam, &examples, batches, &step_options, RATE, seed);
+        let step = stepper.step(&mut model, &mut adam, &examples, batches, RATE, seed);
         if number >= warmup {
             seconds.push(start.elapsed().as_secs_f64());
             tokens += step.target_tokens;
@@ -136,6 +143,7 @@ pub fn bench_training(options: &TrainOptions, mut progress: impl FnMut(usize)) -
         peak_gflops,
         share_of_peak: peak_gflops.map(|peak| matmul_gflops / peak),
         device_memory_mib: options.device.peak_bytes().map(|bytes| bytes as f64 / f64::from(1 << 20)),
+        replayed_steps: (!here).then(|| stepper.replayed()),
         memory_before_mib,
         peak_memory_mib,
         first_loss: losses[0],

@@ -34,6 +34,9 @@ pub(super) struct Arguments {
     dropout: f64,
     #[command(flatten)]
     device: DeviceArgument,
+    /// Launch every kernel of a training step on a card, instead of recording the step once
+    #[arg(long)]
+    no_graphs: bool,
     /// Training steps that are timed
     #[arg(long, value_name = "N", default_value_t = 20)]
     steps: usize,
@@ -75,7 +78,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     // First, so that the peak of memory is that of training.
     let training = (only != Some(Part::Decode)).then(|| {
         let device = device.clone();
-        let options = TrainOptions { workload, device, threads, dropout, warmup, steps, profile };
+        let graphs = !arguments.no_graphs;
+        let options = TrainOptions { workload, device, threads, graphs, dropout, warmup, steps, profile };
         bench_training(&options, |done| {
             let all = warmup + steps;
             reporter.progress(done as f64 / all as f64, &format!("training, step {done} of {all}"));

@@ -26,6 +26,8 @@ pub struct TrainConfig {
     /// How products multiply: "f32", "bf16" where the processor has AVX512-BF16 or on a card, "tf32" on a card. Weights and all
     /// else are `f32`.
     pub precision: Precision,
+    /// Whether a card records steps, and takes those of the same shapes by what it has recorded; no result depends on it.
+    pub graphs: bool,
     /// The share of probability that label smoothing spreads over the vocabulary.
     pub smoothing: f64,
     /// α of R-Drop (Liang et al., 2021), which reads every sentence with two different dropouts and holds one to the other, in
@@ -130,6 +132,7 @@ impl Default for TrainConfig {
             shards: 2,
             threads: 0,
             precision: Precision::F32,
+            graphs: true,
             smoothing: 0.1,
             r_drop: 0.0,
             clip: 1.0,

@@ -1,6 +1,7 @@
 //! Parallel text: reading, subword tokenisation, batches, and the built-in corpus.
 
 pub mod batch;
+pub mod bucket;
 pub mod builtin;
 pub mod corpus;
 pub mod doctor;

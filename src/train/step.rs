@@ -2,18 +2,23 @@
 
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "cuda")]
+use autograd::Device;
 use autograd::{
-    Anomaly, AuditFailure, AuditReport, Float, Gradients, Ids, Profile, Tape, Tensor, in_order, rng,
+    Anomaly, AuditFailure, AuditReport, Float, Gradients, Ids, Profile, Seed, Tape, Tensor, Var, in_order,
+    rng,
 };
-use nn::{Objective, Sentences, Transformer};
+use nn::{Objective, PackedPairs, Sentences, Transformer};
 use optim::Adam;
 
+#[cfg(feature = "cuda")]
+use super::graphs::Graphs;
 use crate::config::TrainConfig;
 use crate::data::batch::{Batch, Example, collate, split};
 use crate::data::tokenizer::PAD;
 
 /// How a step is computed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepOptions {
     /// Parts that each batch is split into.
     pub shards: usize,
@@ -77,7 +82,8 @@ impl StepTimes {
 
 /// One step of training on `batches` (rows of `examples`), at this learning rate.
 ///
-/// The model stays as it is where the loss or the gradient is not finite.
+/// The model stays as it is where the loss or the gradient is not finite. On a card, parts of a batch are padded to the shape
+/// of their [`Bucket`](crate::data::bucket::Bucket), which changes nothing but the order of sums.
 pub fn step<T: Float>(
     model: &mut Transformer<T>,
     adam: &mut Adam<T>,
@@ -87,27 +93,24 @@ pub fn step<T: Float>(
     rate: f64,
     seed: u64,
 ) -> Step {
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(cuda) = model.device() {
+        let (of, what) = ((model, adam), (examples, batches));
+        return Graphs::at_most(0).step(&cuda, of, what, options, (rate, seed));
+    }
     let start = Instant::now();
     let StepResult { losses, gradients, target_tokens, mut times } =
         gradients(model, examples, batches, options, seed);
     times.gradients = start.elapsed();
     let norm = gradients.norm_on(options.threads);
     times.clip = start.elapsed() - times.gradients;
-    // A gradient longer than the limit is shortened to it as Adam reads it; one that is not finite moves nothing. A card is
-    // asked for the numbers only when all its work is on the way.
-    let here = model.device().is_cpu();
-    let ask = || (losses.sum(), norm.value());
-    let finite = |(loss, norm): &(f64, f64)| loss.is_finite() && norm.is_finite();
-    let known = here.then(ask);
-    if known.as_ref().is_none_or(finite) {
+    let loss = losses.sum();
+    if loss.is_finite() && norm.value().is_finite() {
+        // A gradient longer than the limit is shortened to it as Adam reads it.
         adam.step_clipped(model, &gradients, rate, (Some(&norm), options.clip), options.threads);
     }
-    let (loss, norm) = known.unwrap_or_else(ask);
-    if !here && !finite(&(loss, norm)) {
-        adam.steps -= 1;
-    }
     times.update = start.elapsed() - times.gradients - times.clip;
-    Step { loss, norm, target_tokens, times }
+    Step { loss, norm: norm.value(), target_tokens, times }
 }
 
 /// What [`gradients`] gives.
@@ -137,30 +140,50 @@ pub fn gradients<T: Float>(
     let (parts, objective, target_tokens) = parts(examples, batches, options.shards, options.smoothing);
     // A card is given one part after the other, and is busy all the time.
     let threads = if model.device().is_cpu() { options.threads } else { 1 };
-    let results = in_order(parts.len(), threads, |part| {
-        let start = Instant::now();
-        let tape = Tape::train(rng::derive(seed, part as u64));
-        let tape = if options.profile { tape.profiled() } else { tape };
-        let loss = loss(model, &tape, &parts[part], &objective, options.r_drop);
-        let (loss, gradients) = (loss.value(), loss.backward());
-        let ops = tape.profile();
-        // Freeing what is left on the tape belongs to the shard.
-        drop(tape);
-        (loss, gradients, StepTimes { ops, shards: start.elapsed(), ..StepTimes::default() })
+    let results = in_order(parts.len(), threads, |number| {
+        part(rng::derive(seed, number as u64), options.profile, |tape| {
+            loss(model, tape, &in_rows(&parts[number]), &objective, options.r_drop)
+        })
     });
+    let (losses, gradients, times) = added_up(results, threads);
+    StepResult { losses, gradients, target_tokens, times }
+}
+
+/// The loss of a part on a tape of its own, its gradients, and the time that it took.
+pub(super) type Part<T> = (Tensor<T>, Gradients<T>, StepTimes);
+
+pub(super) fn part<T: Float>(
+    seed: impl Into<Seed>,
+    profile: bool,
+    loss: impl FnOnce(&Tape<T>) -> Var<'_, T>,
+) -> Part<T> {
+    let start = Instant::now();
+    let tape = Tape::train(seed);
+    let tape = if profile { tape.profiled() } else { tape };
+    let loss = loss(&tape);
+    let (loss, gradients) = (loss.value(), loss.backward());
+    let ops = tape.profile();
+    // Freeing what is left on the tape belongs to the shard.
+    drop(tape);
+    (loss, gradients, StepTimes { ops, shards: start.elapsed(), ..StepTimes::default() })
+}
+
+pub(super) fn added_up<T: Float>(
+    parts: Vec<Part<T>>,
+    threads: usize,
+) -> (Losses<T>, Gradients<T>, StepTimes) {
     let (mut losses, mut times, mut gradients) = (Vec::new(), StepTimes::default(), Vec::new());
-    for (loss, of_part, of_part_times) in results {
+    for (loss, of_part, of_part_times) in parts {
         losses.push(loss);
         gradients.push(of_part);
         times.add(&of_part_times);
     }
-    let gradients = Gradients::sum(gradients, threads);
-    StepResult { losses: Losses(losses), gradients, target_tokens, times }
+    (Losses(losses), Gradients::sum(gradients, threads), times)
 }
 
 /// The losses of the parts of a batch, which a card may still be computing.
 #[derive(Clone, Debug)]
-pub struct Losses<T: Float = f32>(Vec<Tensor<T>>);
+pub struct Losses<T: Float = f32>(pub(super) Vec<Tensor<T>>);
 
 impl<T: Float> Losses<T> {
     /// Their sum.
@@ -181,7 +204,7 @@ pub fn first_anomaly<T: Float>(
     let (parts, objective, _) = parts(examples, batches, options.shards, options.smoothing);
     parts.iter().enumerate().find_map(|(part, batch)| {
         let tape = Tape::train(rng::derive(seed, part as u64));
-        Some((part, loss(model, &tape, batch, &objective, options.r_drop).first_anomaly(model)?))
+        Some((part, loss(model, &tape, &in_rows(batch), &objective, options.r_drop).first_anomaly(model)?))
     })
 }
 
@@ -200,12 +223,12 @@ pub fn audit(
     autograd::audit(
         &mut exact,
         |path| model.zero_by_mathematics(path),
-        |tape, exact| loss(exact, tape, &parts[0], &objective, r_drop),
+        |tape, exact| loss(exact, tape, &in_rows(&parts[0]), &objective, r_drop),
     )
 }
 
 /// What is computed one by one, what of it is minimised, and the number of target tokens.
-fn parts(
+pub(super) fn parts(
     examples: &[Example],
     batches: &[Vec<usize>],
     shards: usize,
@@ -231,25 +254,30 @@ pub fn validation_loss<T: Float>(
     let threads = if model.device().is_cpu() { threads } else { 1 };
     let losses = in_order(batches.len(), threads, |i| {
         let batch = collate(examples, &batches[i]);
-        (loss(model, &Tape::infer(), &batch, &objective, 0.0).value().item().to_f64(), batch.target_tokens())
+        let loss = loss(model, &Tape::infer(), &in_rows(&batch), &objective, 0.0).value();
+        (loss.item().to_f64(), batch.target_tokens())
     });
     losses.iter().fold((0.0, 0), |(sum, count), (loss, tokens)| (sum + loss, count + tokens))
 }
 
-fn loss<'t, T: Float>(
-    model: &Transformer<T>,
-    tape: &'t Tape<T>,
-    batch: &Batch,
-    objective: &Objective,
-    r_drop: f64,
-) -> autograd::Var<'t, T> {
+/// The batch as the model takes it.
+pub(super) fn in_rows(batch: &Batch) -> PackedPairs {
     let ids = |data: &[u32], width: usize| Ids::new([batch.rows, width], data);
     let source = Sentences::padded(ids(&batch.source, batch.source_width), batch.source_lengths.as_slice());
     let target_in =
         Sentences::padded(ids(&batch.target_in, batch.target_width), batch.target_lengths.as_slice());
-    let target_out = ids(&batch.target_out, batch.target_width);
+    PackedPairs::new(&source, &target_in, &ids(&batch.target_out, batch.target_width))
+}
+
+pub(super) fn loss<'t, T: Float>(
+    model: &Transformer<T>,
+    tape: &'t Tape<T>,
+    pairs: &PackedPairs,
+    objective: &Objective,
+    r_drop: f64,
+) -> Var<'t, T> {
     if r_drop > 0.0 {
-        return model.r_drop_loss(tape, &source, &target_in, &target_out, objective, r_drop);
+        return model.packed_r_drop_loss(tape, pairs, objective, r_drop);
     }
-    model.loss(tape, &source, &target_in, &target_out, objective)
+    model.packed_loss(tape, pairs, objective)
 }

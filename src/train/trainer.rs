@@ -17,6 +17,7 @@ use super::report::{Reporter, thousands};
 use super::run::Run;
 use super::spike::{Spike, Spikes};
 use super::step::{Step, StepOptions};
+use super::stepper::Stepper;
 use super::stop::stop_requested;
 use super::validate::Summary;
 use crate::checkpoint::{Progress, Weights};
@@ -32,6 +33,7 @@ pub struct Trainer {
     pub(super) data: Prepared,
     pub(super) model: Transformer,
     pub(super) adam: Adam,
+    stepper: Stepper,
     pub(super) ema: Option<Ema>,
     pub(super) progress: Progress,
     /// The batches of the current pass over the text.
@@ -83,6 +85,7 @@ impl Trainer {
             Transformer::new(&architecture, &mut Init::seeded(rng::derive(config.train.seed, u64::MAX)));
         freeze(&mut model, &config.train.freeze)?;
         let (adam, ema) = (config.train.adam(), config.train.ema.map(Ema::new));
+        let stepper = Stepper::new(StepOptions::from(&config.train), config.train.graphs);
         run.write("config.toml", &config.to_toml()?)?;
         run.write("tokenizer.json", &data.source_tokenizer.to_json()?)?;
         if !config.tokenizer.joint {
@@ -96,6 +99,7 @@ impl Trainer {
             data,
             model,
             adam,
+            stepper,
             ema,
             progress: Progress::default(),
             plan: Vec::new(),
@@ -275,15 +279,14 @@ impl Trainer {
         let step = self.progress.step + 1;
         let seed = rng::derive(train.seed, step);
         let rate = train.schedule.rate(step);
-        let options = StepOptions::from(&train);
         let (model, adam) = (&mut self.model, &mut self.adam);
         let Step { loss, norm, target_tokens, .. } =
-            super::step::step(model, adam, &self.data.train, &batches, &options, rate, seed);
+            self.stepper.step(model, adam, &self.data.train, &batches, rate, seed);
         let finite = loss.is_finite() && norm.is_finite();
         if !finite {
             self.not_finite(step, seed, loss, norm)?;
         } else if let Some(ema) = &mut self.ema {
-            ema.update(&self.model, options.threads);
+            ema.update(&self.model, train.thread_count());
         }
 
         let progress = &mut self.progress;

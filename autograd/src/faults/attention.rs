@@ -23,7 +23,7 @@ pub(super) static FAULTS: &[Fault] = &[
         planted(pass, "dropout", "no mask");
     }),
     rule("attention", "another dropout mask", "the backward pass draws a mask of its own", |pass| {
-        twin(pass, &[0, 1, 2], |settings| Attention { key: settings.key + 1, ..settings });
+        twin(pass, &[0, 1, 2], |settings| Attention { key: (settings.key.value() + 1).into(), ..settings });
     }),
     rule("attention", "swapped heads", "the first and the last head get each other's dV", |pass| {
         let (heads, width) = (pass.settings::<Attention>().heads, pass.dy.shape().last());

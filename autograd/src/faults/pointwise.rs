@@ -1,6 +1,7 @@
 //! Faults of relu, gelu, silu, dropout, residual and mask_fill.
 
 use super::{Fault, rule};
+use crate::Key;
 use crate::ops::dropout::Dropout;
 use crate::ops::residual::Residual;
 
@@ -36,8 +37,9 @@ pub(super) static FAULTS: &[Fault] = &[
         pass.scale(0, 1.0 - pass.settings::<Dropout>().p);
     }),
     rule("dropout", "another mask", "the backward pass draws a mask of its own", |pass| {
-        let &Dropout { p, key } = pass.settings();
-        pass.through(&[0], |tape, x| tape.apply(Dropout { p, key: key + 1 }, [x[0]]));
+        let &Dropout { p, ref key } = pass.settings();
+        let key = Key::from(key.value() + 1);
+        pass.through(&[0], |tape, x| tape.apply(Dropout { p, key: key.clone() }, [x[0]]));
     }),
     rule("residual", "no mask", "the gradient of dropped entries flows on", |pass| {
         let p = pass.settings::<Residual>().p;

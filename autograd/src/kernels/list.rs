@@ -4,7 +4,7 @@ use super::Storage;
 use super::cpu::adam::AdamStep;
 use super::cpu::broadcast::Binary;
 use crate::ops::attention::Attention;
-use crate::{Float, Ids, MAX_RANK, Param, Shape, Tensor};
+use crate::{Float, Ids, Key, MAX_RANK, Param, Shape, Tensor};
 
 /// A function of one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +136,36 @@ pub struct AdamItem<'a, T: Float> {
     pub decays: bool,
 }
 
+/// The numbers of a step of Adam. A card reads them from its memory, where they may lie [staged](crate::stage) with a batch:
+/// work that it has recorded takes another step where others are put in their place.
+#[derive(Clone, Debug)]
+pub struct AdamNumbers<T: Float> {
+    step: AdamStep<T>,
+    ids: Ids,
+}
+
+impl<T: Float> AdamNumbers<T> {
+    /// The numbers.
+    pub fn step(&self) -> &AdamStep<T> {
+        &self.step
+    }
+
+    /// The bits that a card reads, to [stage](crate::stage).
+    pub fn ids(&self) -> &Ids {
+        &self.ids
+    }
+}
+
+impl<T: Float> From<AdamStep<T>> for AdamNumbers<T> {
+    fn from(step: AdamStep<T>) -> Self {
+        let AdamStep { beta1, beta2, step_size, epsilon, .. } = step;
+        let AdamStep { correction2_sqrt, decoupled_decay, l2, grad_scale, .. } = step;
+        // In the order of the card's struct.
+        let all = [beta1, beta2, step_size, epsilon, correction2_sqrt, decoupled_decay, l2, grad_scale];
+        Self { step, ids: all.map(|number| (number.to_f64() as f32).to_bits()).into() }
+    }
+}
+
 /// What a device must be able to do.
 ///
 /// All tensors of a call lie on that device. An output `y` may hold anything; where there is a `keep`, true adds to what it
@@ -175,18 +205,18 @@ pub(crate) trait Kernels<T: Float> {
     /// `y = value` where a flag is false, `x` elsewhere.
     fn mask_fill(&self, x: &Tensor<T>, flags: &[bool], value: T, y: &mut Tensor<T>);
     /// `y = x ∘ mask / (1 − p)`, with the mask of `key`.
-    fn dropout(&self, x: &Tensor<T>, drop: (f64, u64), y: &mut Tensor<T>);
+    fn dropout(&self, x: &Tensor<T>, drop: (f64, &Key), y: &mut Tensor<T>);
     /// `dx (+)= dy ∘ mask / (1 − p)`
-    fn dropout_backward(&self, dy: &Tensor<T>, drop: (f64, u64), dx: &mut Tensor<T>, keep: bool);
+    fn dropout_backward(&self, dy: &Tensor<T>, drop: (f64, &Key), dx: &mut Tensor<T>, keep: bool);
     /// `y = x + a ∘ mask / (1 − p)`
-    fn residual(&self, x: &Tensor<T>, a: &Tensor<T>, drop: (f64, u64), y: &mut Tensor<T>);
+    fn residual(&self, x: &Tensor<T>, a: &Tensor<T>, drop: (f64, &Key), y: &mut Tensor<T>);
     /// `y = max(A·B + bias, 0)`, the bias added to every row.
     fn product_relu(&self, product: Product<'_, T>, bias: &Tensor<T>, y: &mut Tensor<T>);
     /// `h = x + a ∘ mask / (1 − p)` and `y = layer_norm(h)`, into `[h, y]`.
     fn residual_layer_norm(
         &self,
         x_and_a: [&Tensor<T>; 2],
-        drop: (f64, u64),
+        drop: (f64, &Key),
         parameters: [&Tensor<T>; 2],
         epsilon: f64,
         h_and_y: [&mut Tensor<T>; 2],
@@ -198,7 +228,7 @@ pub(crate) trait Kernels<T: Float> {
         h_and_gamma: (&Tensor<T>, &Tensor<T>),
         moments: [&Tensor<T>; 2],
         dy: &Tensor<T>,
-        drop: (f64, u64),
+        drop: (f64, &Key),
         gradients: [Option<(&mut Tensor<T>, bool)>; 2],
     );
     /// `y = γ ∘ x̂ + β` along the last axis, with the mean and `1/√(var + ε)` of every row.
@@ -277,30 +307,29 @@ pub(crate) trait Kernels<T: Float> {
     fn attention_step(&self, gathered: &Gathered<'_, T>, q: &Tensor<T>, o: &mut Tensor<T>);
     /// The Euclidean norm of all together, on up to `threads` threads.
     fn norm(&self, tensors: &[&Tensor<T>], threads: usize) -> Norm<T>;
-    /// One step of Adam on up to `threads` threads. Gradients are multiplied by `step.grad_scale`, and where their norm is
-    /// given also by what makes it at most `clip`; where it is not finite, nothing moves.
+    /// One step of Adam on up to `threads` threads: see [`adam()`].
     fn adam(
         &self,
         items: Vec<AdamItem<'_, T>>,
-        step: &AdamStep<T>,
+        numbers: &AdamNumbers<T>,
         norm: Option<&Norm<T>>,
         clip: f64,
         threads: usize,
     );
 }
 
-/// One step of Adam of parameters that lie on one device: see [`AdamStep`]. Gradients are multiplied by `step.grad_scale`,
-/// and where their norm is given also by what makes it at most `clip` (0 for no limit); where it is not finite, nothing
-/// moves. On the processor it runs on up to `threads` threads.
+/// One step of Adam of parameters that lie on one device: see [`AdamStep`]. Gradients are multiplied by `grad_scale`, and
+/// where the norm that they have before is given also by what makes the product at most `clip` long (0 for no limit); where
+/// it is not finite, nothing moves. On the processor it runs on up to `threads` threads.
 pub fn adam<T: Float>(
     items: Vec<AdamItem<'_, T>>,
-    step: &AdamStep<T>,
+    numbers: &AdamNumbers<T>,
     norm: Option<&Norm<T>>,
     clip: f64,
     threads: usize,
 ) {
     if let Some(first) = items.first() {
-        first.gradient.kernels().adam(items, step, norm, clip, threads);
+        first.gradient.kernels().adam(items, numbers, norm, clip, threads);
     }
 }
 
@@ -333,6 +362,22 @@ impl<T: Float> Norm<T> {
         match &self.0 {
             Known::Here(_) => None,
             Known::There(norm) => Some(norm),
+        }
+    }
+
+    /// This norm where all of `numbers` are finite, and NaN where one is not, so that no step is taken with it.
+    #[must_use]
+    pub fn where_finite(&self, numbers: &[Tensor<T>]) -> Self {
+        match &self.0 {
+            Known::Here(norm) => {
+                Self::of(if numbers.iter().all(|x| x.item().is_finite()) { *norm } else { f64::NAN })
+            }
+            Known::There(norm) => {
+                let mut norm = norm.alike([], |kernels, y| kernels.scale(norm, T::ONE, y, false));
+                // Nought times what is not finite is NaN.
+                numbers.iter().for_each(|x| x.kernels().scale(x, T::ZERO, &mut norm, true));
+                Self(Known::There(norm))
+            }
         }
     }
 

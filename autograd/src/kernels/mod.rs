@@ -16,7 +16,7 @@ mod device;
 mod list;
 
 pub use device::{Device, DeviceError, Precision};
-pub use list::{Activation, AdamItem, Gathered, Layout, Norm, Row, adam};
+pub use list::{Activation, AdamItem, AdamNumbers, Gathered, Layout, Norm, Row, adam};
 pub(crate) use list::{Attended, Factor, Kernels, Labels, Product};
 
 use crate::buffer::Buffer;

@@ -4,7 +4,7 @@ use crate::kernels::cpu::attention::{Geometry, Span};
 use crate::kernels::{Attended, Gathered};
 use crate::op::{Backward, Op};
 use crate::tape::Var;
-use crate::{Float, Ids, Keep, Shape, Tensor};
+use crate::{Float, Ids, Keep, Key, Shape, Tensor};
 
 /// `O = dropout(softmax(Q·Kᵀ / √d)) · V` in each of `H` heads (Vaswani et al., "Attention is all you need", 2017, eq. 1).
 ///
@@ -23,7 +23,7 @@ pub struct Attention {
     /// The probability that a weight is dropped.
     pub dropout: f64,
     /// The key of the dropout's random numbers.
-    pub key: u64,
+    pub key: Key,
 }
 
 impl Attention {
@@ -74,7 +74,7 @@ impl Attention {
             width,
             scale: 1.0 / ((width / heads) as f64).sqrt(),
             kept: self.kept.as_ref().map(Ids::as_slice),
-            dropout: (self.dropout > 0.0).then_some((self.dropout, self.key)),
+            dropout: (self.dropout > 0.0).then_some((self.dropout, self.key.value())),
         }
     }
 }
@@ -193,7 +193,7 @@ impl<'t, T: Float> Var<'t, T> {
         }
         .label("weights");
         if let Some((p, key)) = geometry.dropout {
-            weights = weights.tape().apply(super::dropout::Dropout { p, key }, [weights]);
+            weights = weights.tape().apply(super::dropout::Dropout { p, key: key.into() }, [weights]);
         }
         let context = weights.matmul(v).label("context"); // [B, H, T, d]
         (context.permute(&[0, 2, 1, 3]).reshape([batch, queries, width]), weights)
@@ -210,7 +210,7 @@ fn prefix_mask(kept: &[u32], batch: usize, keys: usize) -> Keep {
 impl Attention {
     /// Every query sees every key, in this many heads.
     pub fn plain(heads: usize) -> Self {
-        Self { heads, kept: None, packed: None, dropout: 0.0, key: 0 }
+        Self { heads, kept: None, packed: None, dropout: 0.0, key: 0.into() }
     }
 }
 
@@ -220,7 +220,7 @@ fn masked() -> Attention {
 }
 
 fn dropped() -> Attention {
-    Attention { dropout: 0.4, key: 5, ..masked() }
+    Attention { dropout: 0.4, key: 5.into(), ..masked() }
 }
 
 /// Sentences of two, none and three queries over three, two and no keys.
@@ -257,7 +257,7 @@ cases! {
         q.attention(k, v, &packed())
     }, explained: one_by_one([q, k, v]);
     "attention, packed, with dropout" [[5, 4], [5, 4], [5, 4]] |tape, q, k, v| {
-        q.attention(k, v, &Attention { dropout: 0.4, key: 5, ..packed() })
+        q.attention(k, v, &Attention { dropout: 0.4, key: 5.into(), ..packed() })
     };
     "attention, of itself" [[1, 3, 4]] |tape, x| {
         x.attention(x, x, &Attention::plain(2))

@@ -2,7 +2,7 @@
 
 use crate::op::{Backward, Op};
 use crate::tape::Var;
-use crate::{Float, Tensor};
+use crate::{Float, Key, Tensor};
 
 /// `y = m ∘ x / (1 − p)`, where each entry of `m` is 0 with probability `p` and 1 otherwise (Srivastava et al., 2014).
 /// The mask is a pure function of `key` and the entry's place.
@@ -11,14 +11,14 @@ pub struct Dropout {
     /// The probability that an entry is dropped.
     pub p: f64,
     /// The key of the random numbers.
-    pub key: u64,
+    pub key: Key,
 }
 
 impl Dropout {
     /// # Panics
     /// Where `p` is not in `[0, 1)`.
     #[track_caller]
-    pub(super) fn new(p: f64, key: u64) -> Self {
+    pub(super) fn new(p: f64, key: Key) -> Self {
         assert!((0.0..1.0).contains(&p), "dropout: the probability {p} is not in [0, 1)");
         Self { p, key }
     }
@@ -30,12 +30,12 @@ impl<T: Float> Op<T, 1> for Dropout {
     const RULE: &'static str = "dx += m ∘ dy / (1 − p)";
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
-        (x.alike(x.shape(), |kernels, y| kernels.dropout(x, (self.p, self.key), y)), ())
+        (x.alike(x.shape(), |kernels, y| kernels.dropout(x, (self.p, &self.key), y)), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 1>) {
         let [dx] = cx.grads;
-        dx.write(|kernels, out, keep| kernels.dropout_backward(cx.dy, (self.p, self.key), out, keep));
+        dx.write(|kernels, out, keep| kernels.dropout_backward(cx.dy, (self.p, &self.key), out, keep));
     }
 }
 

@@ -3,7 +3,7 @@
 use super::dropout::Dropout;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
-use crate::{Float, Tensor};
+use crate::{Float, Key, Tensor};
 
 /// `y = x + m ∘ a / (1 − p)`, where each entry of `m` is 0 with probability `p` and 1 otherwise (Srivastava et al., 2014);
 /// the explained twin is [`dropout`](Var::dropout), then `+`. The mask is a pure function of `key` and the entry's place.
@@ -12,7 +12,7 @@ pub struct Residual {
     /// The probability that an entry of `a` is dropped.
     pub p: f64,
     /// The key of the random numbers.
-    pub key: u64,
+    pub key: Key,
 }
 
 impl<T: Float> Op<T, 2> for Residual {
@@ -22,12 +22,12 @@ impl<T: Float> Op<T, 2> for Residual {
 
     fn forward(&self, [x, a]: [&Tensor<T>; 2]) -> (Tensor<T>, ()) {
         assert_eq!(x.shape(), a.shape(), "residual: {} goes around {}", x.shape(), a.shape());
-        (x.alike(x.shape(), |kernels, y| kernels.residual(x, a, (self.p, self.key), y)), ())
+        (x.alike(x.shape(), |kernels, y| kernels.residual(x, a, (self.p, &self.key), y)), ())
     }
 
     fn backward(&self, _: &(), cx: Backward<'_, T, 2>) {
         let [dx, da] = cx.grads;
-        da.write(|kernels, out, keep| kernels.dropout_backward(cx.dy, (self.p, self.key), out, keep));
+        da.write(|kernels, out, keep| kernels.dropout_backward(cx.dy, (self.p, &self.key), out, keep));
         dx.add(cx.dy);
     }
 }

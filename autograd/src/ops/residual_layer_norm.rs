@@ -4,7 +4,7 @@ use super::dropout::Dropout;
 use super::layer_norm::{check, moments};
 use crate::op::{Backward, Op};
 use crate::tape::Var;
-use crate::{Float, Tensor};
+use crate::{Float, Key, Tensor};
 
 /// [`layer_norm`](Var::layer_norm) of `h = x + m ∘ a / (1 − p)`, where each entry of `m` is 0 with probability `p` and 1
 /// otherwise; the explained twin is [`dropout`](Var::dropout), `+` and `layer_norm`. Inputs `x [.., n]`, `a [.., n]`,
@@ -14,7 +14,7 @@ pub struct ResidualLayerNorm {
     /// The probability that an entry of `a` is dropped; 0 for none.
     pub p: f64,
     /// The key of the random numbers.
-    pub key: u64,
+    pub key: Key,
     /// ε, added to the variance.
     pub epsilon: f64,
 }
@@ -32,7 +32,7 @@ impl<T: Float> Op<T, 4> for ResidualLayerNorm {
         let mut h = x.alike(x.shape(), |_, _| {});
         let mut moments = moments(x);
         let y = x.alike(x.shape(), |kernels, y| {
-            let drop = (self.p, self.key);
+            let drop = (self.p, &self.key);
             kernels.residual_layer_norm([x, a], drop, [gamma, beta], self.epsilon, [&mut h, y], moments.each_mut());
         });
         (y, (h, moments))
@@ -40,7 +40,7 @@ impl<T: Float> Op<T, 4> for ResidualLayerNorm {
 
     fn backward(&self, (h, moments): &Self::Saved, cx: Backward<'_, T, 4>) {
         let ([_, _, gamma, _], [dx, da, dgamma, dbeta], dy) = (cx.inputs, cx.grads, cx.dy);
-        let (moments, drop, kernels) = (moments.each_ref(), (self.p, self.key), dy.kernels());
+        let (moments, drop, kernels) = (moments.each_ref(), (self.p, &self.key), dy.kernels());
         let gradients = [dx.open_tensor(), da.open_tensor()];
         kernels.residual_layer_norm_backward((h, gamma), moments, dy, drop, gradients);
         kernels.layer_norm_parameters(h, moments, dy, [dgamma.open_tensor(), dbeta.open_tensor()]);

@@ -16,11 +16,11 @@ use super::{activation, elementwise};
 use crate::buffer::Buffer;
 use crate::kernels::Storage;
 use crate::kernels::list::{
-    Activation, AdamItem, Attended, Factor, Gathered, Kernels, Labels, Layout, Norm, Product,
+    Activation, AdamItem, AdamNumbers, Attended, Factor, Gathered, Kernels, Labels, Layout, Norm, Product,
 };
 use crate::ops::attention::Attention;
 use crate::shape::MAX_RANK;
-use crate::{Float, Ids, Param, Shape, Tensor, in_order};
+use crate::{Float, Ids, Key, Param, Shape, Tensor, in_order};
 
 /// This machine's processor.
 #[derive(Clone, Copy, Debug)]
@@ -136,16 +136,16 @@ impl<T: Float> Kernels<T> for Cpu {
         }
     }
 
-    fn dropout(&self, x: &Tensor<T>, (p, key): (f64, u64), y: &mut Tensor<T>) {
-        dropout(x.as_slice(), y.make_mut(), key, p);
+    fn dropout(&self, x: &Tensor<T>, (p, key): (f64, &Key), y: &mut Tensor<T>) {
+        dropout(x.as_slice(), y.make_mut(), key.value(), p);
     }
 
-    fn dropout_backward(&self, dy: &Tensor<T>, (p, key): (f64, u64), dx: &mut Tensor<T>, keep: bool) {
-        dropout_backward(dy.as_slice(), dx.make_mut(), key, p, keep);
+    fn dropout_backward(&self, dy: &Tensor<T>, (p, key): (f64, &Key), dx: &mut Tensor<T>, keep: bool) {
+        dropout_backward(dy.as_slice(), dx.make_mut(), key.value(), p, keep);
     }
 
-    fn residual(&self, x: &Tensor<T>, a: &Tensor<T>, (p, key): (f64, u64), y: &mut Tensor<T>) {
-        dropout_add(a.as_slice(), x.as_slice(), y.make_mut(), key, p);
+    fn residual(&self, x: &Tensor<T>, a: &Tensor<T>, (p, key): (f64, &Key), y: &mut Tensor<T>) {
+        dropout_add(a.as_slice(), x.as_slice(), y.make_mut(), key.value(), p);
     }
 
     fn product_relu(&self, product: Product<'_, T>, bias: &Tensor<T>, y: &mut Tensor<T>) {
@@ -157,7 +157,7 @@ impl<T: Float> Kernels<T> for Cpu {
     fn residual_layer_norm(
         &self,
         [x, a]: [&Tensor<T>; 2],
-        drop: (f64, u64),
+        drop: (f64, &Key),
         parameters: [&Tensor<T>; 2],
         epsilon: f64,
         [h, y]: [&mut Tensor<T>; 2],
@@ -172,7 +172,7 @@ impl<T: Float> Kernels<T> for Cpu {
         of: (&Tensor<T>, &Tensor<T>),
         moments: [&Tensor<T>; 2],
         dy: &Tensor<T>,
-        drop: (f64, u64),
+        drop: (f64, &Key),
         [dx, da]: [Option<(&mut Tensor<T>, bool)>; 2],
     ) {
         // Where nothing else has reached x yet, its gradient is dh itself.
@@ -387,12 +387,13 @@ impl<T: Float> Kernels<T> for Cpu {
     fn adam(
         &self,
         items: Vec<AdamItem<'_, T>>,
-        step: &AdamStep<T>,
+        numbers: &AdamNumbers<T>,
         norm: Option<&Norm<T>>,
         clip: f64,
         threads: usize,
     ) {
-        let scale = norm.map_or(1.0, |norm| norm.scale_to(clip));
+        let step = numbers.step();
+        let scale = norm.map_or(1.0, |norm| norm.scale_to(clip / step.grad_scale.to_f64()));
         if norm.is_some_and(|norm| !norm.value().is_finite()) {
             return;
         }

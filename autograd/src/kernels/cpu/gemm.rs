@@ -21,11 +21,6 @@ impl<'a, T> Matrix<'a, T> {
         Self { data, row_stride, col_stride: 1 }
     }
 
-    /// What begins at entry `(row, column)`.
-    pub(super) fn from(self, row: usize, column: usize) -> Self {
-        Self { data: &self.data[row * self.row_stride + column * self.col_stride..], ..self }
-    }
-
     /// The transpose, which costs nothing.
     pub fn t(self) -> Self {
         Self { data: self.data, row_stride: self.col_stride, col_stride: self.row_stride }
@@ -97,7 +92,6 @@ pub fn product<T: Float>(product: Gemm<'_, T>) {
 impl Gemm<'_, f32> {
     /// Runs with the precision that was chosen for this process.
     pub(crate) fn run_single(self) {
-        #[cfg(target_arch = "x86_64")]
         if bf16::chosen() {
             return bf16::product(self);
         }

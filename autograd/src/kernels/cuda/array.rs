@@ -30,7 +30,7 @@ impl CudaArray {
     }
 
     /// Where the first entry is.
-    pub(super) fn address(&self) -> Address {
+    pub(crate) fn address(&self) -> Address {
         self.buffer.address()
     }
 

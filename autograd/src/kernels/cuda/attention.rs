@@ -3,7 +3,7 @@
 use super::device::Cuda;
 use super::driver::{Argument, Threads};
 use super::launch::int;
-use super::source::arguments::{self, Dropout};
+use super::source::arguments;
 use super::source::{ANY_BLOCK, ANY_SIZE, BLOCK, TILE, attention_backward_shared, attention_shared};
 use crate::kernels::list::{Attended, Gathered, Row};
 use crate::ops::attention::{Attention, Packed};
@@ -25,18 +25,19 @@ struct Call {
     batch: usize,
     rows: Packed,
     kept: Option<Ids>,
-    /// The most queries and keys of a sentence.
-    longest: [usize; 2],
+    /// The most queries of a sentence, in tiles.
+    tiles: u32,
+    /// Rows of queries and of keys.
+    all: [usize; 2],
     d: usize,
 }
 
 impl Call {
-    fn new(settings: &Attention, [q, k]: [Shape; 2]) -> Self {
+    fn new(cuda: &Cuda, settings: &Attention, [q, k]: [Shape; 2]) -> Self {
         let rows =
             settings.packed.clone().unwrap_or_else(|| Packed::new(&vec![q[1]; q[0]], &vec![k[1]; k[0]]));
-        let longest = [&rows.queries, &rows.keys].map(|starts| {
-            starts.as_slice().windows(2).map(|pair| (pair[1] - pair[0]) as usize).max().unwrap_or(0)
-        });
+        let lengths = rows.queries.as_slice().windows(2).map(|pair| pair[1] - pair[0]);
+        let tiles = lengths.max().unwrap_or(0).div_ceil(TILE);
         let (width, batch) = (q.last(), rows.queries.as_slice().len() - 1);
         let d = width / settings.heads;
         let scale = 1.0 / (d as f64).sqrt();
@@ -47,9 +48,17 @@ impl Call {
             d: d as i32,
             width: width as i32,
             scale: scale as f32,
-            dropout: Dropout::new(settings.key, settings.dropout),
+            dropout: cuda.mask((settings.dropout, &settings.key)),
         };
-        Self { sizes: sizes.bytes(), batch, rows, kept: settings.kept.clone(), longest, d }
+        Self {
+            sizes: sizes.bytes(),
+            batch,
+            rows,
+            kept: settings.kept.clone(),
+            tiles,
+            all: [q.rows(), k.rows()],
+            d,
+        }
     }
 
     /// Where the rows of sentences start, which rows see which keys, and the sizes.
@@ -70,13 +79,12 @@ pub(super) fn attention<T: Float>(
     o: &mut Tensor<T>,
     lse: &mut Tensor<T>,
 ) {
-    let call = Call::new(settings, [q.shape(), k.shape()]);
+    let call = Call::new(cuda, settings, [q.shape(), k.shape()]);
     let ([kernel, _], block) = kernels(call.d);
     let mut arguments = vec![cuda.of(q), cuda.of(k), cuda.of(v), cuda.to(o), cuda.to(lse)];
     arguments.extend(call.arguments(cuda));
-    let per_block = if block == BLOCK { TILE as usize } else { 1 };
-    let tiles = call.longest[0].div_ceil(per_block) as u32;
-    let blocks = [tiles, settings.heads as u32, call.batch as u32];
+    let (heads, batch) = (settings.heads as u32, call.batch as u32);
+    let blocks = if block == BLOCK { [call.tiles, heads, batch] } else { [call.all[0] as u32, heads, 1] };
     let shared = if block == BLOCK { attention_shared(call.d as u32) } else { 0 };
     cuda.launch(kernel, Threads { blocks, block, shared }, &arguments);
 }
@@ -89,7 +97,7 @@ pub(super) fn attention_backward<T: Float>(
     [dq, dk, dv]: [Option<(&mut Tensor<T>, bool)>; 3],
 ) {
     let Attended { qkv: [q, k, v], o, lse } = forward;
-    let call = Call::new(settings, [q.shape(), k.shape()]);
+    let call = Call::new(cuda, settings, [q.shape(), k.shape()]);
     let ([_, kernel], block) = kernels(call.d);
     let ((dq, keep_q), (dk, keep_k), (dv, keep_v)) = (cuda.to_some(dq), cuda.to_some(dk), cuda.to_some(dv));
     let mut arguments =
@@ -100,8 +108,8 @@ pub(super) fn attention_backward<T: Float>(
     let threads = if block == BLOCK {
         Threads { blocks: [heads, batch, 1], block, shared: attention_backward_shared(call.d as u32) }
     } else {
-        let [queries, keys] = call.longest;
-        Threads { blocks: [queries.max(keys) as u32, heads, batch], block, shared: 0 }
+        let [queries, keys] = call.all;
+        Threads { blocks: [queries.max(keys) as u32, heads, 1], block, shared: 0 }
     };
     cuda.launch(kernel, threads, &arguments);
 }

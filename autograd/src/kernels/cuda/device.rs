@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::array::{self, CudaArray};
 use super::card::Card;
@@ -21,6 +21,8 @@ struct Inner {
     memory: Arc<Memory>,
     name: String,
     precision: AtomicU8,
+    /// Where numbers are put in order before they are copied: fresh memory would take longer than the rest of it.
+    room: Mutex<Vec<u8>>,
 }
 
 /// How much a device has been asked to copy and to hold.
@@ -87,7 +89,12 @@ impl Cuda {
     }
 
     pub(super) fn new(name: String, driver: Arc<dyn Driver>) -> Self {
-        Self(Arc::new(Inner { memory: Memory::new(driver), name, precision: AtomicU8::new(0) }))
+        Self(Arc::new(Inner {
+            memory: Memory::new(driver),
+            name,
+            precision: AtomicU8::new(0),
+            room: Mutex::default(),
+        }))
     }
 
     /// What the maker calls it.
@@ -129,6 +136,10 @@ impl Cuda {
 
     pub(super) fn driver(&self) -> &Arc<dyn Driver> {
         self.0.memory.driver()
+    }
+
+    pub(super) fn room(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Memory that may hold anything.

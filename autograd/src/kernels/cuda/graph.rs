@@ -1,6 +1,7 @@
 //! Work that a card does again at one call.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::device::Cuda;
 use super::driver::Graph;
@@ -19,7 +20,7 @@ pub struct CudaGraph {
     device: Cuda,
     // Before the memory that it uses.
     graph: Box<dyn Graph>,
-    _memory: Reserve,
+    _memory: Arc<Reserve>,
 }
 
 impl CudaGraph {
@@ -36,29 +37,59 @@ impl fmt::Debug for CudaGraph {
     }
 }
 
+/// Memory set apart for recorded work.
+///
+/// Several graphs may share one, where one runs at a time and what it computes is read before another runs: what one of them
+/// leaves behind, others write over. Also what [`run`](Self::run) leaves behind is safe only where nothing was recorded before.
+#[derive(Clone, Debug)]
+pub struct GraphMemory {
+    device: Cuda,
+    reserve: Arc<Reserve>,
+}
+
+impl GraphMemory {
+    /// None yet, on this card.
+    pub fn new(device: &Cuda) -> Self {
+        Self { device: device.clone(), reserve: Arc::new(device.memory().reserve()) }
+    }
+
+    /// Does `work` with memory from here, so that enough is here when the same is [recorded](Self::record).
+    pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.device.memory().within(&self.reserve, work)
+    }
+
+    /// Records what `work` asks of the card, without doing it, and gives what it returned, which a replay will compute.
+    ///
+    /// # Panics
+    /// Where `work` copies to or from the card.
+    #[track_caller]
+    pub fn record<R>(&self, work: impl FnOnce() -> R) -> (CudaGraph, R) {
+        let (mut work, mut result) = (Some(work), None);
+        let mut record = || {
+            result = work.take().map(|work| work());
+            Ok(())
+        };
+        let graph = self.run(|| self.device.driver().capture(&mut record));
+        let graph = self.device.expect("record", graph);
+        let Some(result) = result else { unreachable!("the driver runs what it records") };
+        (CudaGraph { device: self.device.clone(), graph, _memory: Arc::clone(&self.reserve) }, result)
+    }
+}
+
 impl Cuda {
     /// Records what `work` asks of this card, and gives what it returned. It runs twice: once to find its memory, which stays
     /// set apart for the graph, and once to be recorded; then the graph is replayed, so that the result is computed.
     ///
-    /// Numbers that come from the host (ids, flags, a rate, the key of a dropout) stay as they were recorded.
+    /// Numbers that come from the host stay as they were recorded, but for those that were staged before, in whose place others
+    /// can be put ([`restage`](crate::restage)).
     ///
     /// # Panics
     /// Where `work` copies to or from the card in its second run.
     #[track_caller]
     pub fn record<R>(&self, mut work: impl FnMut() -> R) -> (CudaGraph, R) {
-        let memory = self.memory();
-        let reserve = memory.reserve();
-        let mut result = None;
-        let graph = memory.within(&reserve, || {
-            drop(work());
-            let mut record = || {
-                result = Some(work());
-                Ok(())
-            };
-            self.expect("record", self.driver().capture(&mut record))
-        });
-        let Some(result) = result else { unreachable!("the driver runs what it records") };
-        let graph = CudaGraph { device: self.clone(), graph, _memory: reserve };
+        let memory = GraphMemory::new(self);
+        drop(memory.run(&mut work));
+        let (graph, result) = memory.record(work);
         graph.replay();
         (graph, result)
     }

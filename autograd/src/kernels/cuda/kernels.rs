@@ -4,17 +4,16 @@ use super::array::CudaArray;
 use super::device::Cuda;
 use super::driver::{self, Argument};
 use super::launch::{flag, float, int, whole};
-use super::source::arguments::{Broadcast, Dropout, Reduce, Strided};
+use super::source::arguments::{Broadcast, Reduce, Strided};
 use super::source::{COLUMNS, RANK};
 use super::{attention, loss, update};
 use crate::kernels::Storage;
-use crate::kernels::cpu::adam::AdamStep;
 use crate::kernels::cpu::broadcast::Binary;
 use crate::kernels::list::{
-    Activation, AdamItem, Attended, Factor, Gathered, Kernels, Labels, Layout, Norm, Product,
+    Activation, AdamItem, AdamNumbers, Attended, Factor, Gathered, Kernels, Labels, Layout, Norm, Product,
 };
 use crate::ops::attention::Attention;
-use crate::{Float, Ids, MAX_RANK, Param, Shape, Tensor};
+use crate::{Float, Ids, Key, MAX_RANK, Param, Shape, Tensor};
 
 /// Rows of which one block leaves a partial sum, at least.
 const CHUNK: usize = 128;
@@ -187,21 +186,21 @@ impl<T: Float> Kernels<T> for Cuda {
         self.launch_entries("mask_fill", x.len(), &arguments);
     }
 
-    fn dropout(&self, x: &Tensor<T>, (p, key): (f64, u64), y: &mut Tensor<T>) {
-        let mask = Dropout::new(key, p).bytes();
+    fn dropout(&self, x: &Tensor<T>, drop: (f64, &Key), y: &mut Tensor<T>) {
+        let mask = self.mask(drop).bytes();
         let arguments = [self.of(x), self.to(y), whole(x.len()), Argument::Struct(&mask)];
         self.launch_entries("dropout", x.len(), &arguments);
     }
 
-    fn dropout_backward(&self, dy: &Tensor<T>, (p, key): (f64, u64), dx: &mut Tensor<T>, keep: bool) {
-        let mask = Dropout::new(key, p).bytes();
+    fn dropout_backward(&self, dy: &Tensor<T>, drop: (f64, &Key), dx: &mut Tensor<T>, keep: bool) {
+        let mask = self.mask(drop).bytes();
         let mask = Argument::Struct(&mask);
         let arguments = [self.of(dy), self.to(dx), whole(dy.len()), mask, flag(keep)];
         self.launch_entries("dropout_backward", dy.len(), &arguments);
     }
 
-    fn residual(&self, x: &Tensor<T>, a: &Tensor<T>, (p, key): (f64, u64), y: &mut Tensor<T>) {
-        let mask = Dropout::new(key, p).bytes();
+    fn residual(&self, x: &Tensor<T>, a: &Tensor<T>, drop: (f64, &Key), y: &mut Tensor<T>) {
+        let mask = self.mask(drop).bytes();
         let mask = Argument::Struct(&mask);
         self.launch_entries("residual", x.len(), &[self.of(x), self.of(a), self.to(y), whole(x.len()), mask]);
     }
@@ -216,13 +215,13 @@ impl<T: Float> Kernels<T> for Cuda {
     fn residual_layer_norm(
         &self,
         [x, a]: [&Tensor<T>; 2],
-        (p, key): (f64, u64),
+        drop: (f64, &Key),
         [gamma, beta]: [&Tensor<T>; 2],
         epsilon: f64,
         [h, y]: [&mut Tensor<T>; 2],
         [mean, rstd]: [&mut Tensor<T>; 2],
     ) {
-        let (rows, mask) = (x.shape().rows(), Dropout::new(key, p).bytes());
+        let (rows, mask) = (x.shape().rows(), self.mask(drop).bytes());
         let arguments = [
             self.of(x),
             self.of(a),
@@ -245,10 +244,10 @@ impl<T: Float> Kernels<T> for Cuda {
         (h, gamma): (&Tensor<T>, &Tensor<T>),
         [mean, rstd]: [&Tensor<T>; 2],
         dy: &Tensor<T>,
-        (p, key): (f64, u64),
+        drop: (f64, &Key),
         [dx, da]: [Option<(&mut Tensor<T>, bool)>; 2],
     ) {
-        let (rows, mask) = (h.shape().rows(), Dropout::new(key, p).bytes());
+        let (rows, mask) = (h.shape().rows(), self.mask(drop).bytes());
         let ((dx, keep_x), (da, keep_a)) = (self.to_some(dx), self.to_some(da));
         let arguments = [
             self.of(h),
@@ -472,11 +471,11 @@ impl<T: Float> Kernels<T> for Cuda {
     fn adam(
         &self,
         items: Vec<AdamItem<'_, T>>,
-        step: &AdamStep<T>,
+        numbers: &AdamNumbers<T>,
         norm: Option<&Norm<T>>,
         clip: f64,
         _threads: usize,
     ) {
-        update::adam(self, items, step, norm, clip);
+        update::adam(self, items, numbers, norm, clip);
     }
 }

@@ -3,9 +3,10 @@
 use super::device::Cuda;
 use super::driver::{Address, Argument, Threads};
 use super::memory::DeviceBuffer;
+use super::source::arguments::Dropout;
 use super::source::{BLOCK, ROWS};
 use crate::kernels::Storage;
-use crate::{Float, Tensor};
+use crate::{Float, Key, Tensor};
 
 impl Cuda {
     /// Where the entries of a tensor lie.
@@ -65,6 +66,18 @@ impl Cuda {
         self.launch_blocks("sum_partial", [blocks, 1], &[Argument::Address(x), room, whole(count)]);
         let arguments = [room, Argument::F32(factor as f32), y, int(blocks)];
         self.launch_blocks("sum_finish", [1, 1], &arguments);
+    }
+
+    /// What a kernel is told of a mask.
+    #[track_caller]
+    pub(super) fn mask(&self, (p, key): (f64, &Key)) -> Dropout {
+        match key.staged() {
+            // What drops nothing asks for no seed.
+            Some((seed, place)) if p > 0.0 => {
+                Dropout { seed: self.staged(seed, false).address(), ..Dropout::new(place, p) }
+            }
+            _ => Dropout::new(key.value(), p),
+        }
     }
 
     /// Flags of the host, copied.

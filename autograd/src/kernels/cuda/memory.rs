@@ -73,19 +73,15 @@ impl Memory {
     /// Where the device has no memory left, also after what waits was given back to the driver.
     pub(crate) fn allocate(self: &Arc<Self>, bytes: usize) -> Result<DeviceBuffer> {
         let pool = Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner));
-        let block = pool.take(bytes).or_else(|refusal| {
-            // A recorded graph may use what waits in a reserve, and giving back is not allowed while one is recorded.
-            if !Arc::ptr_eq(&pool, &self.common) {
-                return Err(self.out_of_memory(bytes, &refusal));
-            }
+        let block = pool.take(bytes).or_else(|_| {
+            // Only what waits outside of reserves: recorded graphs use what waits in them.
             self.trim();
             pool.take(bytes).map_err(|refusal| self.out_of_memory(bytes, &refusal))
         })?;
         Ok(DeviceBuffer::new(Arc::clone(self), pool, block, bytes))
     }
 
-    /// Gives what waits back to the driver, for example between training and a long evaluation. Not for use while work
-    /// is recorded.
+    /// Gives what waits outside of reserves back to the driver, for example between training and a long evaluation.
     pub(crate) fn trim(&self) {
         self.common.trim();
     }
@@ -98,8 +94,7 @@ impl Memory {
     /// Does `work` with all buffers allocated from `reserve`; buffers that live on return to it. For one thread at a
     /// time.
     ///
-    /// Within a reserve nothing that waits elsewhere is reused or given back, so [`trim`](Self::trim) first where memory
-    /// is short. Do the same work once unrecorded within the reserve: that fills it, and drivers need not give memory
+    /// Within a reserve nothing that waits elsewhere is reused. Do the same work once unrecorded within the reserve: that fills it, and drivers need not give memory
     /// while they record.
     pub(crate) fn within<R>(&self, reserve: &Reserve, work: impl FnOnce() -> R) -> R {
         /// Puts the pool back, also where the work panics.

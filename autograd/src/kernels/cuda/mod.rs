@@ -2,7 +2,7 @@
 //!
 //! `source/` holds the kernels themselves, in CUDA C++. `driver` is all that is asked of a machine that runs them, `card` and
 //! `emulator` are the two there are. `memory` recycles what they allocate, `array` and `staged` are what lies in it, `device`
-//! is what tensors know of it all, and `kernels` launches what ops ask for.
+//! is what tensors know of it all, `kernels` launches what ops ask for, and `graph` records launches to do them again.
 
 mod array;
 mod attention;
@@ -25,5 +25,9 @@ pub(crate) use array::CudaArray;
 pub use device::{Cuda, Traffic};
 pub use driver::CudaError;
 pub use emulator::Order;
-pub use graph::CudaGraph;
+pub use graph::{CudaGraph, GraphMemory};
+
+/// Queries of a sentence that one block of attention takes: the number of blocks is that of the longest sentence, in these.
+pub const ATTENTION_TILE: usize = source::TILE as usize;
+
 pub(crate) use staged::StagedIds;

@@ -3,10 +3,9 @@
 use super::device::Cuda;
 use super::driver::Argument;
 use super::launch::int;
-use super::source::arguments::{self, AdamList, TensorList};
+use super::source::arguments::{AdamList, TensorList};
 use super::source::{ADAM_TENSORS, BLOCK, TENSORS};
-use crate::kernels::cpu::adam::AdamStep;
-use crate::kernels::list::{AdamItem, Norm};
+use crate::kernels::list::{AdamItem, AdamNumbers, Norm};
 use crate::{Float, Shape, Tensor};
 
 /// Blocks of threads that share a tensor, at most.
@@ -41,22 +40,11 @@ pub(super) fn norm<T: Float>(cuda: &Cuda, tensors: &[&Tensor<T>]) -> Norm<T> {
 pub(super) fn adam<T: Float>(
     cuda: &Cuda,
     mut items: Vec<AdamItem<'_, T>>,
-    step: &AdamStep<T>,
+    numbers: &AdamNumbers<T>,
     norm: Option<&Norm<T>>,
     clip: f64,
 ) {
-    let number = |x: T| x.to_f64() as f32;
-    let numbers = arguments::AdamStep {
-        beta1: number(step.beta1),
-        beta2: number(step.beta2),
-        step_size: number(step.step_size),
-        epsilon: number(step.epsilon),
-        correction2_sqrt: number(step.correction2_sqrt),
-        decoupled_decay: number(step.decoupled_decay),
-        l2: number(step.l2),
-        grad_scale: number(step.grad_scale),
-    }
-    .bytes();
+    let numbers = Argument::Address(cuda.staged(numbers.ids(), false).address());
     let norm = norm.map(|norm| match norm.tensor() {
         Some(norm) => norm.clone(),
         // It was computed here from gradients that lie there: bring it.
@@ -84,8 +72,7 @@ pub(super) fn adam<T: Float>(
             (list.n[k], list.decays[k]) = (item.value.len() as u64, i32::from(item.decays));
         }
         let list = list.bytes();
-        let arguments =
-            [Argument::Struct(&list), Argument::Struct(&numbers), norm, Argument::F32(clip as f32)];
+        let arguments = [Argument::Struct(&list), numbers, norm, Argument::F32(clip as f32)];
         cuda.launch_blocks("adam", [blocks(longest), items.len()], &arguments);
     }
 }

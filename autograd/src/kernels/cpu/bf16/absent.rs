@@ -1,25 +1,28 @@
-//! What processors without such instructions have instead: nothing, since [`available`](super::available) says so.
+//! What processors without such instructions have instead: nothing, and nobody gets here, since
+//! [`available`](super::available) says so.
 
 use std::ops::Range;
 
 use super::super::gemm::Gemm;
 
 #[derive(Debug)]
-pub(in crate::kernels::cpu) enum PairPanels {}
+pub(in crate::kernels::cpu) struct PairPanels;
 
-pub(in crate::kernels::cpu) enum PairRows {}
+pub(in crate::kernels::cpu) struct PairRows;
 
 pub(in crate::kernels::cpu) fn product(_: Gemm<'_, f32>) {
-    unreachable!("bf16 is chosen only where the processor can")
+    unreachable!("{ABSENT}")
 }
+
+const ABSENT: &str = "bf16 is chosen only where the processor has instructions for it";
 
 impl PairPanels {
     pub(in crate::kernels::cpu) fn new(_: &[f32], _: usize) -> Self {
-        unreachable!("bf16 is chosen only where the processor can")
+        Self
     }
 
     pub(in crate::kernels::cpu) fn round(&self, _: &[f32]) -> PairRows {
-        match *self {}
+        PairRows
     }
 
     pub(in crate::kernels::cpu) fn product<'y>(
@@ -29,6 +32,6 @@ impl PairPanels {
         _: Range<usize>,
         _: impl Fn(usize, usize) -> &'y mut [f32],
     ) {
-        match *self {}
+        unreachable!("{ABSENT}")
     }
 }

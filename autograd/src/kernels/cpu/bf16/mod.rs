@@ -21,12 +21,12 @@ use std::any::TypeId;
 use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(target_arch = "x86_64")]
+use super::simd;
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) use absent::{PairPanels, product};
 #[cfg(target_arch = "x86_64")]
 pub(super) use {panels::PairPanels, product::product};
-
-use super::simd::{Level, level};
 
 /// Whether products of `f32` are computed so in this process.
 static CHOSEN: AtomicBool = AtomicBool::new(false);
@@ -34,7 +34,7 @@ static CHOSEN: AtomicBool = AtomicBool::new(false);
 /// Whether this processor can.
 pub(crate) fn available() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return level() == Level::Avx512 && is_x86_feature_detected!("avx512bf16");
+    return simd::level() == simd::Level::Avx512 && is_x86_feature_detected!("avx512bf16");
     #[cfg(not(target_arch = "x86_64"))]
     false
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::gemm::Gemm;
+use super::super::gemm::{Gemm, Matrix};
 use super::pairs::{LANES, Pairs, WIDTH, left, right};
 use super::tile::{load, rows_by_panel, store};
 
@@ -31,10 +31,10 @@ fn blocks(product: Gemm<'_, f32>) {
     for l in (0..k).step_by(DEEP) {
         let deep = DEEP.min(k - l);
         let add = keep || l > 0;
-        right(b.from(l, 0), (deep, n), &mut of_b);
+        right(from(b, l, 0), (deep, n), &mut of_b);
         for i in (0..m).step_by(HIGH) {
             let high = HIGH.min(m - i);
-            let left = left(a.from(i, l), (high, deep), &mut of_a);
+            let left = left(from(a, i, l), (high, deep), &mut of_a);
             for (panel, j) in of_b.chunks_exact(deep.div_ceil(2) * WIDTH).zip((0..n).step_by(WIDTH)) {
                 let columns = WIDTH.min(n - j);
                 rows_by_panel(left, 0..high, panel, load(&[]), |row, mut sums| {
@@ -48,4 +48,9 @@ fn blocks(product: Gemm<'_, f32>) {
             }
         }
     }
+}
+
+/// What begins at entry `(row, column)`.
+fn from(x: Matrix<'_, f32>, row: usize, column: usize) -> Matrix<'_, f32> {
+    Matrix { data: &x.data[row * x.row_stride + column * x.col_stride..], ..x }
 }

@@ -178,6 +178,11 @@ fn what_waits_is_given_back_before_memory_runs_out() {
     assert_eq!(message, "fake: refused: 1.5 MiB wanted beside 96.0 MiB in use and 0 bytes kept for reuse");
     drop((kept, second));
     memory.allocate(90 * MIB).unwrap();
+    // Also for a reserve, whose own blocks stay.
+    let reserve = memory.reserve();
+    memory.within(&reserve, || drop(memory.allocate(40 * MIB).unwrap()));
+    let message = memory.allocate(60 * MIB).unwrap_err().to_string();
+    assert_eq!(message, "fake: refused: 60.0 MiB wanted beside 0 bytes in use and 40.0 MiB kept for reuse");
 }
 
 #[test]

@@ -126,7 +126,9 @@ structs! {
 
     /// A mask, as `kernels::cpu::dropout` draws it.
     Dropout {
-        /// The key of the random numbers.
+        /// Where the seed of the tape lies; 0 where `key` is the whole key.
+        seed: Address,
+        /// The key of the random numbers, or the place from which it is derived with the seed.
         key: u64,
         /// The least hash that is kept: `p·2³²`, rounded. 0 drops nothing.
         threshold: u32,
@@ -177,37 +179,22 @@ structs! {
         /// How many parameters there are.
         count: i32,
     }
-
-    /// `kernels::cpu::adam::AdamStep`.
-    AdamStep {
-        /// β1
-        beta1: f32,
-        /// β2
-        beta2: f32,
-        /// `lr / (1 − β1ᵗ)`
-        step_size: f32,
-        /// ε
-        epsilon: f32,
-        /// `√(1 − β2ᵗ)`
-        correction2_sqrt: f32,
-        /// `lr · decay`
-        decoupled_decay: f32,
-        /// The weight of the parameter in its own gradient.
-        l2: f32,
-        /// What gradients are multiplied by first.
-        grad_scale: f32,
-    }
 }
 
 impl Dropout {
     /// Drops nothing.
     #[cfg(test)]
-    pub(crate) const NONE: Self = Self { key: 0, threshold: 0, factor: 1.0 };
+    pub(crate) const NONE: Self = Self { seed: 0, key: 0, threshold: 0, factor: 1.0 };
 
     /// Entries are dropped with probability `p`, which is in [0, 1).
     pub(crate) fn new(key: u64, p: f64) -> Self {
         // As on the CPU, the conversion stops at 2³² − 1.
-        Self { key, threshold: (p * 4_294_967_296.0).round() as u32, factor: (1.0 / (1.0 - p)) as f32 }
+        Self {
+            seed: 0,
+            key,
+            threshold: (p * 4_294_967_296.0).round() as u32,
+            factor: (1.0 / (1.0 - p)) as f32,
+        }
     }
 }
 
@@ -217,13 +204,15 @@ mod tests {
 
     #[test]
     fn bytes_are_those_of_the_fields_in_their_places() {
-        let dropout = Dropout { key: 0x0807_0605_0403_0201, threshold: 0x0c0b_0a09, factor: 1.0 };
+        let (seed, key) = (0x1817_1615_1413_1211, 0x0807_0605_0403_0201);
+        let dropout = Dropout { seed, key, threshold: 0x0c0b_0a09, factor: 1.0 };
         let attention = Attention { batch: 1, heads: 2, d: 3, width: 6, scale: 0.5, dropout };
         let bytes = attention.bytes();
         assert_eq!(bytes[..4], 1i32.to_le_bytes());
         assert_eq!(bytes[16..20], 0.5f32.to_le_bytes());
         assert_eq!(bytes[20..24], [0; 4], "padding");
-        assert_eq!(bytes[24..36], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
-        assert_eq!(bytes[36..], 1.0f32.to_le_bytes());
+        assert_eq!(bytes[24..32], [0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18]);
+        assert_eq!(bytes[32..44], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+        assert_eq!(bytes[44..], 1.0f32.to_le_bytes());
     }
 }

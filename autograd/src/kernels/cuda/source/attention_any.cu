@@ -27,13 +27,25 @@ INLINE void put_row(float* to, const float (&sums)[LANE_COLUMNS], float scale, i
     }
 }
 
-// blockIdx is (query, head, sentence).
+// The sentence that a row is of: the last one that starts there or before. Blocks count the rows of all sentences, so that
+// their number depends on nothing but that.
+INLINE int sentence_of(unsigned row, const unsigned* start, const Attention& p) {
+    int first = 0, end = p.batch;
+    while (first + 1 < end) {
+        const int middle = (first + end) / 2;
+        if (start[middle] <= row) first = middle;
+        else end = middle;
+    }
+    return first;
+}
+
+// blockIdx is (row of queries, head).
 KERNEL(attention_any, 32)(const float* q, const float* k, const float* v, float* o, float* lse, const unsigned* query_start,
                           const unsigned* key_start, const u64* weight_start, const unsigned* kept, Attention p) {
     __shared__ float weights[32];
-    const Head h = head_of(blockIdx.z, blockIdx.y, query_start, key_start, weight_start, p);
-    const int query = blockIdx.x, lane = lane_of_thread();
-    if (query >= h.queries) return;
+    const int sentence = sentence_of(blockIdx.x, query_start, p);
+    const Head h = head_of(sentence, blockIdx.y, query_start, key_start, weight_start, p);
+    const int query = (int)(blockIdx.x - h.query_row), lane = lane_of_thread();
     const int seen = seen_by(query, h, kept);
     const u64 at = h.q + (u64)query * p.width;
     Mask mask(p.dropout);
@@ -73,17 +85,19 @@ INLINE Pair pair(int query, int key, const float* q, const float* k, const float
     return Pair{weight * factor, weight * (dot(dy + a, v + b, p.d) * factor - sum)};
 }
 
-// blockIdx is (row, head, sentence): a block computes the gradient of a query and those of a key and value, as far as the
-// sentence has that many of them.
+// blockIdx is (row, head): a block computes the gradient of a row of queries, and those of a row of keys and values, which may
+// be of another sentence; as far as there are that many.
 KERNEL(attention_backward_any, 32)(const float* q, const float* k, const float* v, const float* o, const float* dy,
                                    const float* lse, float* dq, float* dk, float* dv, const unsigned* query_start,
                                    const unsigned* key_start, const u64* weight_start, const unsigned* kept, Attention p,
                                    int keep_q, int keep_k, int keep_v) {
     __shared__ float changes[32], dropped[32];
-    const Head h = head_of(blockIdx.z, blockIdx.y, query_start, key_start, weight_start, p);
-    const int row = blockIdx.x, lane = lane_of_thread();
+    const int lane = lane_of_thread();
     Mask mask(p.dropout);
-    if (dq && row < h.queries) {
+    if (dq && blockIdx.x < query_start[p.batch]) {
+        const int sentence = sentence_of(blockIdx.x, query_start, p);
+        const Head h = head_of(sentence, blockIdx.y, query_start, key_start, weight_start, p);
+        const int row = (int)(blockIdx.x - query_start[sentence]);
         float sums[LANE_COLUMNS] = {};
         const int seen = seen_by(row, h, kept);
         for (int first = 0; first < seen; first += 32) {
@@ -95,7 +109,10 @@ KERNEL(attention_backward_any, 32)(const float* q, const float* k, const float* 
         }
         put_row(dq + h.q + (u64)row * p.width, sums, p.scale, keep_q, p);
     }
-    if ((dk || dv) && row < h.keys) {
+    if ((dk || dv) && blockIdx.x < key_start[p.batch]) {
+        const int sentence = sentence_of(blockIdx.x, key_start, p);
+        const Head h = head_of(sentence, blockIdx.y, query_start, key_start, weight_start, p);
+        const int row = (int)(blockIdx.x - key_start[sentence]);
         float of_key[LANE_COLUMNS] = {}, of_value[LANE_COLUMNS] = {};
         for (int first = 0; first < h.queries; first += 32) {
             const int count = min(32, h.queries - first);

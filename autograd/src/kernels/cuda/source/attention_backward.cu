@@ -41,6 +41,7 @@ INLINE void attend_backward(const float* q, const float* k, const float* v, cons
     int* seen = (int*)(logs + TILE);
     const int tx = tile_x(), ty = tile_y();
     const Head h = head_of(blockIdx.y, blockIdx.x, query_start, key_start, weight_start, p);
+    if (h.queries == 0 && h.keys == 0) return;
     Mask mask(p.dropout);
     float of_queries[4][D / 16], of_keys[4][D / 16], of_values[4][D / 16];
     // A sentence without keys still has gradients of its queries to write, all zero: hence one round at least.

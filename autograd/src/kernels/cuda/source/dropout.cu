@@ -22,18 +22,31 @@ struct Mask {
     u64 key;
 
     __device__ __forceinline__ explicit Mask(Dropout dropout) : dropout(dropout), upper(0), key(0) {
-        if (dropout.threshold) key = derive(dropout.key, 0);
+        if (dropout.threshold) key = of(0);
     }
 
-    // x / (1 - p) where the entry is kept, zero elsewhere
-    __device__ __forceinline__ float operator()(u64 index, float x) {
+    // The key of the entries whose index has this upper half.
+    __device__ __forceinline__ u64 of(unsigned upper) const {
+        return derive(dropout.seed ? derive(*dropout.seed, dropout.key) : dropout.key, upper);
+    }
+
+    // Has the key of this entry at hand.
+    __device__ __forceinline__ void seek(u64 index) {
+        if (dropout.threshold == 0 || (unsigned)(index >> 32) == upper) return;
+        upper = (unsigned)(index >> 32);
+        key = of(upper);
+    }
+
+    // x / (1 - p) where the entry is kept, zero elsewhere; the key of its upper half is at hand.
+    __device__ __forceinline__ float at(unsigned lower, float x) const {
         if (dropout.threshold == 0) return x * dropout.factor;
-        if ((unsigned)(index >> 32) != upper) {
-            upper = (unsigned)(index >> 32);
-            key = derive(dropout.key, upper);
-        }
-        const unsigned hash = lowbias32(lowbias32((unsigned)index ^ (unsigned)(key >> 32)) ^ (unsigned)key);
+        const unsigned hash = lowbias32(lowbias32(lower ^ (unsigned)(key >> 32)) ^ (unsigned)key);
         return hash >= dropout.threshold ? x * dropout.factor : 0.f;
+    }
+
+    __device__ __forceinline__ float operator()(u64 index, float x) {
+        seek(index);
+        return at((unsigned)index, x);
     }
 };
 

@@ -28,11 +28,12 @@ KERNEL(embedding, BLOCK)(const float* table, const unsigned* ids, float* y, int 
 }
 
 // dtable[segment_row[s]] += the sum of dy[order[i]] for i in segment_start[s]..segment_start[s + 1]. The host sorts the
-// positions of each id together, so that no two warps write one row.
+// positions of each id together, so that no two warps write one row. Segments may be empty: how many are not depends on the
+// ids, and recorded work must not.
 KERNEL(embedding_backward, BLOCK)(const float* dy, const unsigned* segment_row, const unsigned* segment_start,
                                   const unsigned* order, float* dtable, int segments, int n) {
     const int segment = row_of_warp();
     if (segment >= segments) return;
-    float* to = dtable + (u64)segment_row[segment] * n;
-    sum_of_rows(dy, order, segment_start[segment], segment_start[segment + 1], n, to, 1);
+    const unsigned first = segment_start[segment], end = segment_start[segment + 1];
+    if (first < end) sum_of_rows(dy, order, first, end, n, dtable + (u64)segment_row[segment] * n, 1);
 }

@@ -48,14 +48,14 @@
 //! | `embedding_backward` | *dy, *segment_row, *segment_start, *order, *dtable, segments, n | segments by warps | adds |
 //! | `squares_partial` | `TensorList`, *scratch, offset | B × count | scratch: count·B **doubles** from `offset` on |
 //! | `squares_finish` | *scratch, n, *norm | 1 | n = all partial sums |
-//! | `adam` | `AdamList`, `AdamStep`, *norm or 0, clip | any × count | changes nothing where the norm is not finite |
+//! | `adam` | `AdamList`, *`AdamStep`, *norm or 0, clip | any × count | changes nothing where the norm is not finite |
 //! | `attention_D` | *q, *k, *v, *o, *lse, *query_start, *key_start, *weight_start or 0, *kept or 0, `Attention` | `⌈queries / 64⌉` × H × sentences | D is 32, 64 or 128; shared memory: [`attention_shared`] |
-//! | `attention_any` | the same | queries × H × sentences | 32 threads |
+//! | `attention_any` | the same | rows of queries × H | 32 threads |
 //! | `attention_backward_D` | *q, *k, *v, *o, *dy, *lse, *dq or 0, *dk or 0, *dv or 0, *query_start, *key_start, *weight_start or 0, *kept or 0, `Attention`, keep_q, keep_k, keep_v | H × sentences | shared memory: [`attention_backward_shared`] |
-//! | `attention_backward_any` | the same | max(queries, keys) × H × sentences | 32 threads |
+//! | `attention_backward_any` | the same | max(rows of queries, rows of keys) × H | 32 threads |
 //! | `attention_step` | *q, *o, *table, queries, positions, H, width, scale | queries × H | shared memory: a float for each position; the table is described in the file |
 //!
-//! `queries` and `keys` are those of the longest sentence. `query_start` and `key_start` are `u32[sentences + 1]`,
+//! `queries` are those of the longest sentence. `query_start` and `key_start` are `u32[sentences + 1]`,
 //! `weight_start` is `u64[sentences]`, wanted for dropout alone: `Σ queries · keys` over the sentences before. `kept` is
 //! `u32`, one for each query row.
 

@@ -9,8 +9,11 @@ INLINE bool row_fits(int n) { return n % 4 == 0 && n <= 128 * QUADS; }
 INLINE float4 minus(float4 v, float m) { return make_float4(v.x - m, v.y - m, v.z - m, v.w - m); }
 INLINE float4 times(float4 a, float4 b) { return make_float4(a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w); }
 INLINE float4 times(float4 a, float k) { return make_float4(a.x * k, a.y * k, a.z * k, a.w * k); }
+// Of four entries from a multiple of four on, which share the upper half of their index.
 INLINE float4 masked(Mask& mask, u64 i, float4 v) {
-    return make_float4(mask(i, v.x), mask(i + 1, v.y), mask(i + 2, v.z), mask(i + 3, v.w));
+    mask.seek(i);
+    const unsigned low = (unsigned)i;
+    return make_float4(mask.at(low, v.x), mask.at(low + 1, v.y), mask.at(low + 2, v.z), mask.at(low + 3, v.w));
 }
 
 // h = x + dropout(a), where `a` is given, and y = norm(h)

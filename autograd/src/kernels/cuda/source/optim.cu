@@ -26,6 +26,18 @@ KERNEL(squares_finish, BLOCK)(const double* scratch, int n, float* norm) {
     if (threadIdx.x == 0) norm[0] = (float)sqrt(total);
 }
 
+// As in the CPU's `adam.rs`. It lies in memory, where `AdamNumbers` puts it.
+struct AdamStep {
+    float beta1;
+    float beta2;
+    float step_size;
+    float epsilon;
+    float correction2_sqrt;
+    float decoupled_decay;
+    float l2;
+    float grad_scale;
+};
+
 struct AdamEntry {
     float p, m, v;
 };
@@ -38,13 +50,16 @@ INLINE AdamEntry adam_entry(AdamEntry e, float gradient, const AdamStep& s, floa
     return AdamEntry{e.p * shrink - s.step_size * m / root, m, v};
 }
 
-// One step for tensor blockIdx.y of the list. The gradient is multiplied by min(1, clip / *norm) where there is a norm and
-// `clip` is not 0; where the norm is not finite, nothing is changed.
-KERNEL(adam, BLOCK)(AdamList list, AdamStep s, const float* norm, float clip) {
+// One step for tensor blockIdx.y of the list. The gradient is multiplied by grad_scale, and then by what makes it `clip` long
+// where there is a norm, of the gradient as it is, `clip` is not 0, and it is longer; where the norm is not finite, nothing is
+// changed.
+KERNEL(adam, BLOCK)(AdamList list, const AdamStep* numbers, const float* norm, float clip) {
+    const AdamStep s = *numbers;
     float scale = s.grad_scale;
     if (norm) {
         if (!(*norm <= 3.4028234e38f)) return;
-        if (clip != 0.f && *norm > clip) scale *= clip / *norm;
+        const float length = scale * *norm;
+        if (clip != 0.f && length > clip) scale *= clip / length;
     }
     const int t = blockIdx.y;
     float *p = list.p[t], *m = list.m[t], *v = list.v[t];

@@ -28,8 +28,10 @@ struct Strided {
     int sizes[RANK];
 };
 
-// `threshold` is the least hash that is kept: 0 drops nothing. `factor` is 1/(1 - p).
+// `threshold` is the least hash that is kept: 0 drops nothing. `factor` is 1/(1 - p). Where there is a `seed`, `key` is the
+// place of a node, and the key is derived from both.
 struct Dropout {
+    const u64* seed;
     u64 key;
     unsigned threshold;
     float factor;
@@ -58,16 +60,4 @@ struct AdamList {
     u64 n[ADAM_TENSORS];
     int decays[ADAM_TENSORS];
     int count;
-};
-
-// As in the CPU's `adam.rs`.
-struct AdamStep {
-    float beta1;
-    float beta2;
-    float step_size;
-    float epsilon;
-    float correction2_sqrt;
-    float decoupled_decay;
-    float l2;
-    float grad_scale;
 };

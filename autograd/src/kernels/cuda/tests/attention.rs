@@ -5,6 +5,11 @@ use crate::kernels::cpu::attention::{Forward, Geometry, Span, attention, attenti
 use crate::kernels::cuda::driver::Argument::{Address, I32, Struct};
 use crate::kernels::cuda::source::arguments::{Attention, Dropout};
 use crate::kernels::cuda::source::{TILE, attention_backward_shared, attention_shared};
+use crate::rng;
+
+/// What masks are drawn from.
+const SEED: u64 = 77;
+const PLACE: u64 = 5;
 
 /// Queries and keys of each sentence.
 type Lengths = &'static [(usize, usize)];
@@ -18,6 +23,8 @@ struct Call {
     kept: Kept,
     p: f64,
     any: bool,
+    /// Whether the seed of its mask lies in memory.
+    staged: bool,
 }
 
 /// Which keys queries see.
@@ -29,7 +36,7 @@ enum Kept {
     Odd,
 }
 
-const ODD: Lengths = &[(63, 65), (1, 1), (0, 5), (3, 0), (65, 63), (2, 130)];
+const ODD: Lengths = &[(63, 65), (1, 1), (0, 5), (0, 0), (3, 0), (65, 63), (2, 130)];
 const SAME: Lengths = &[(32, 32), (64, 64), (7, 7), (130, 130)];
 
 pub(super) fn case(device: &Device) {
@@ -41,7 +48,7 @@ pub(super) fn case(device: &Device) {
         for (lengths, kept, p) in
             [(SAME, Kept::Causal, 0.0), (ODD, Kept::All, 0.2), (ODD, Kept::Odd, 0.0), (SAME, Kept::Odd, 0.4)]
         {
-            check(device, Call { lengths, heads, d, kept, p, any: false });
+            check(device, Call { lengths, heads, d, kept, p, any: false, staged: p > 0.3 });
         }
     }
 }
@@ -54,7 +61,7 @@ pub(super) fn any_case(device: &Device) {
         (1, 37, ODD, Kept::Odd, 0.0),
         (1, 256, ODD, Kept::Causal, 0.0),
     ] {
-        check(device, Call { lengths, heads, d, kept, p, any: true });
+        check(device, Call { lengths, heads, d, kept, p, any: true, staged: p > 0.2 });
     }
 }
 
@@ -97,7 +104,7 @@ fn check(device: &Device, call: Call) {
         width,
         scale: f64::from(scale),
         kept,
-        dropout: (p > 0.0).then_some((p, 77)),
+        dropout: (p > 0.0).then_some((p, rng::derive(SEED, PLACE))),
     };
     let wides = inputs.each_ref().map(|x| wide(x));
     let (mut o, mut lse) = (vec![0.0; rows * width], vec![0.0; rows * heads]);
@@ -109,11 +116,14 @@ fn check(device: &Device, call: Call) {
         d: d as i32,
         width: width as i32,
         scale,
-        dropout: if p > 0.0 { Dropout::new(77, p) } else { Dropout::NONE },
+        dropout: match p > 0.0 {
+            true if call.staged => Dropout { seed: device.put(&[SEED]), ..Dropout::new(PLACE, p) },
+            true => Dropout::new(rng::derive(SEED, PLACE), p),
+            false => Dropout::NONE,
+        },
     }
     .bytes();
     let most_queries = lengths.iter().map(|(queries, _)| *queries as u32).max().unwrap();
-    let most_keys = lengths.iter().map(|(_, keys)| *keys as u32).max().unwrap();
     let (name, name_backward, tile) = match (call.any, d) {
         (true, _) => ("attention_any", "attention_backward_any", 1),
         (_, 32) => ("attention_32", "attention_backward_32", TILE),
@@ -131,7 +141,9 @@ fn check(device: &Device, call: Call) {
     let forward = |q, k, o, lse| {
         let tensors = [q, k, v, o, lse].map(Address);
         let arguments = [&tensors[..], &spans, &[Struct(&arguments)]].concat();
-        device.launch_with(name, [most_queries.div_ceil(tile), heads as u32, batch], shared, &arguments);
+        let tiles = [most_queries.div_ceil(tile), heads as u32, batch];
+        let blocks = if call.any { [rows as u32, heads as u32, 1] } else { tiles };
+        device.launch_with(name, blocks, shared, &arguments);
     };
     if kept.is_none() {
         ruled_out(device, &inputs, width, heads, forward);
@@ -148,7 +160,7 @@ fn check(device: &Device, call: Call) {
     attention_backward(&geometry, given, &wide(&dy), expected.each_mut().map(|x| Some((&mut x[..], false))));
     let ddy = device.floats(&dy);
     let blocks =
-        if call.any { [most_queries.max(most_keys), heads as u32, batch] } else { [heads as u32, batch, 1] };
+        if call.any { [rows.max(key_rows) as u32, heads as u32, 1] } else { [heads as u32, batch, 1] };
     let backward = |gradients: [u64; 3], keep| {
         let tensors = [q, k, v, got, ddy, got_lse].map(Address);
         let gradients = gradients.map(Address);

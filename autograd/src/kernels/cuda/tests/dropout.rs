@@ -6,13 +6,19 @@ use crate::kernels::cpu::dropout::{dropout, dropout_add, dropout_rows_in_place_a
 use crate::kernels::cuda::driver::Argument::{Address, I32, Struct, U64};
 use crate::kernels::cuda::source::arguments::Dropout;
 use crate::kernels::cuda::source::program;
+use crate::rng;
 
 pub(super) fn case(device: &Device) {
     for n in [1, 37, 1025, 5000] {
-        for (key, p) in [(9, 0.1), (u64::MAX, 0.5), (3, 0.0), (1 << 40, 0.999)] {
+        let plain = [(9, 0.1), (u64::MAX, 0.5), (3, 0.0), (1 << 40, 0.999)].map(|(key, p)| (key, p, None));
+        // A seed that lies in memory, and the place that makes a key with it.
+        let staged = [(7, 0.3), (1 << 35, 0.5)].map(|(place, p)| (place, p, Some(u64::MAX / 3)));
+        for (number, p, seed) in plain.into_iter().chain(staged) {
             let (x, a) = (random(n, 1), random(n, 2));
             let (dx, da) = (device.floats(&x), device.floats(&a));
-            let d = Dropout::new(key, p).bytes();
+            let at = seed.map_or(0, |seed| device.put(&[seed]));
+            let d = Dropout { seed: at, ..Dropout::new(number, p) }.bytes();
+            let key = seed.map_or(number, |seed| rng::derive(seed, number));
             let (y, mut expected) = (device.room(n), vec![0.0; n]);
             device.launch("dropout", any(n), &[Address(dx), Address(y), U64(n as u64), Struct(&d)]);
             dropout(&x, &mut expected, key, p);

@@ -29,7 +29,9 @@ fn backward(device: &Device, ids: &[u32], n: usize, vocabulary: usize) {
             starts.push(i as u32);
         }
     }
-    starts.push(order.len() as u32);
+    // As many segments as places; the last ones are empty.
+    rows.resize(ids.len(), u32::MAX);
+    starts.resize(ids.len() + 1, order.len() as u32);
     let dtable = device.floats(&vec![1.0; vocabulary * n]);
     let tensors = [device.floats(&dy), device.put(&rows), device.put(&starts), device.put(&order), dtable];
     let sizes = [I32(rows.len() as i32), I32(n as i32)];

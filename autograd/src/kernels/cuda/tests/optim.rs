@@ -1,9 +1,10 @@
 //! The norm of all gradients, and Adam.
 
 use super::device::{Device, assert_near, random, wide};
+use crate::kernels::AdamNumbers;
 use crate::kernels::cpu::adam::{AdamStep as CpuStep, adam};
 use crate::kernels::cuda::driver::Argument::{Address, F32, I32, Struct};
-use crate::kernels::cuda::source::arguments::{AdamList, AdamStep, TensorList};
+use crate::kernels::cuda::source::arguments::{AdamList, TensorList};
 use crate::kernels::cuda::source::{ADAM_TENSORS, TENSORS};
 
 const SIZES: [usize; 5] = [1, 37, 64, 1025, 5001];
@@ -17,7 +18,8 @@ pub(super) fn case(device: &Device) {
     let large = self::norm(device, &[vec![3e25], vec![4e25]]);
     assert!((large / 5e25 - 1.0).abs() < 1e-6);
     assert!(self::norm(device, &[vec![1.0, f32::INFINITY]]).is_infinite());
-    for clip in [0.0, 0.5 * norm, 2.0 * norm] {
+    // Of a gradient that is halved first.
+    for clip in [0.0, 0.25 * norm, 0.75 * norm] {
         for (decay, l2) in [(0.0, 0.0), (0.01, 0.0), (0.0, 0.02)] {
             step(device, &grads, Some(norm), clip, (decay, l2));
         }
@@ -58,7 +60,7 @@ fn step(device: &Device, grads: &[Vec<f32>], norm: Option<f32>, clip: f32, (deca
         x.into_iter().map(|x| x.into_iter().map(f32::abs).collect()).collect()
     };
     let (params, means, squares) = (state(10), state(20), positive(state(30)));
-    let settings = AdamStep {
+    let settings = CpuStep::<f32> {
         beta1: 0.9,
         beta2: 0.98,
         step_size: 0.01,
@@ -80,7 +82,8 @@ fn step(device: &Device, grads: &[Vec<f32>], norm: Option<f32>, clip: f32, (deca
         list.decays[i] = i32::from(i != 2);
     }
     let at = norm.map_or(0, |norm| device.floats(&[norm]));
-    let arguments = [Struct(&list.bytes()), Struct(&settings.bytes()), Address(at), F32(clip)];
+    let numbers = device.put(AdamNumbers::from(settings).ids().as_slice());
+    let arguments = [Struct(&list.bytes()), Address(numbers), Address(at), F32(clip)];
     device.launch("adam", [2, SIZES.len() as u32, 1], &arguments);
     for i in 0..SIZES.len() {
         let [p, m, v] = [list.p[i], list.m[i], list.v[i]].map(|at| device.read(at, SIZES[i]));
@@ -89,7 +92,7 @@ fn step(device: &Device, grads: &[Vec<f32>], norm: Option<f32>, clip: f32, (deca
             continue;
         }
         let shrink = match norm {
-            Some(norm) if clip > 0.0 && norm > clip => f64::from(clip / norm),
+            Some(norm) if clip > 0.0 && 0.5 * norm > clip => f64::from(clip / (0.5 * norm)),
             _ => 1.0,
         };
         let decays = if i == 2 { 0.0 } else { 1.0 };

@@ -129,13 +129,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     println!(
-        "{}: {} sentences of {} + {} tokens, vocabulary {}; {threads} thread{}",
+        "{}: {} sentences of {} + {} tokens, vocabulary {}; {threads} thread{}, products in {}",
         arguments.workload,
         workload.sentences,
         workload.source_length,
         workload.target_length,
         thousands(workload.vocab),
         if threads == 1 { "" } else { "s" },
+        arguments.device.precision().unwrap_or_default(),
     );
     if let Some(training) = &training {
         println!("\ntraining, dropout {dropout}, {steps} steps after {warmup}");
@@ -153,7 +154,7 @@ fn print_training(report: &TrainReport) {
     println!("  step            {} ms ({} to {})", ms(step.median), ms(step.min), ms(step.max));
     println!("  target tokens   {} a second", thousands(report.target_tokens_per_s as usize));
     let share = report.share_of_peak.zip(report.peak_gflops).map_or_else(String::new, |(share, peak)| {
-        format!(", {:.0} % of the {peak:.0} that multiply-adds reach at best", 100.0 * share)
+        format!(", {:.0} % of the {peak:.0} that multiply-adds of f32 reach at best", 100.0 * share)
     });
     println!("  products        {:.0} GFLOP/s{share}", report.matmul_gflops);
     let mib = |memory: Option<f64>| memory.map_or("unknown".to_owned(), |mib| format!("{mib:.0} MiB"));

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-#[cfg(feature = "cuda")]
-use autograd::Device;
 use autograd::{
     Anomaly, AuditFailure, AuditReport, Float, Gradients, Ids, Profile, Seed, Tape, Tensor, Var, in_order,
     rng,
@@ -11,8 +9,7 @@ use autograd::{
 use nn::{Objective, PackedPairs, Sentences, Transformer};
 use optim::Adam;
 
-#[cfg(feature = "cuda")]
-use super::graphs::Graphs;
+use super::stepper::Stepper;
 use crate::config::TrainConfig;
 use crate::data::batch::{Batch, Example, collate, split};
 use crate::data::tokenizer::PAD;
@@ -93,11 +90,19 @@ pub fn step<T: Float>(
     rate: f64,
     seed: u64,
 ) -> Step {
-    #[cfg(feature = "cuda")]
-    if let Device::Cuda(cuda) = model.device() {
-        let (of, what) = ((model, adam), (examples, batches));
-        return Graphs::at_most(0).step(&cuda, of, what, options, (rate, seed));
-    }
+    Stepper::new(*options, false).step(model, adam, examples, batches, rate, seed)
+}
+
+/// The same where the model lies on the processor.
+pub(super) fn step_here<T: Float>(
+    model: &mut Transformer<T>,
+    adam: &mut Adam<T>,
+    examples: &[Example],
+    batches: &[Vec<usize>],
+    options: &StepOptions,
+    rate: f64,
+    seed: u64,
+) -> Step {
     let start = Instant::now();
     let StepResult { losses, gradients, target_tokens, mut times } =
         gradients(model, examples, batches, options, seed);

@@ -13,7 +13,7 @@ use crate::buffer::Buffer;
 use crate::{float::Float, simd};
 
 /// Outputs of one panel.
-const WIDTH: usize = 64;
+pub(super) const WIDTH: usize = 64;
 
 /// Rows of a tile: with four vectors of 16 lanes each, they fit 32 registers together with what they are multiplied by;
 /// with two vectors of 8 lanes, 16 registers.

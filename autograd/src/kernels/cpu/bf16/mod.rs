@@ -2,7 +2,8 @@
 //!
 //! A bfloat16 is the upper half of an `f32`: the same range, 8 bits of precision. Two that follow each other along the
 //! summed axis are a *pair*, and AVX512-BF16 multiplies sixteen pairs by sixteen others and adds both products of each to
-//! sums in `f32`: twice the arithmetic of a multiply-add, of half the memory. Whatever is not a factor stays `f32`.
+//! sums in `f32`: twice the arithmetic of a multiply-add, of half the memory. Whatever is not a factor stays `f32`, as in
+//! Kalamkar et al., "A study of BFLOAT16 for deep learning training", 2019. Numbers too small for the normal range count as 0.
 
 #[cfg(not(target_arch = "x86_64"))]
 mod absent;

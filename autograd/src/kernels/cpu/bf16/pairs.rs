@@ -4,10 +4,8 @@ use std::arch::x86_64::*;
 use std::ops::{Deref, DerefMut};
 
 use super::super::gemm::Matrix;
+use super::super::panels::WIDTH;
 use crate::buffer::Buffer;
-
-/// Columns of a panel of the right factor.
-pub(super) const WIDTH: usize = 64;
 
 /// Lanes of a vector.
 pub(super) const LANES: usize = 16;
@@ -174,7 +172,7 @@ fn transpose(rows: [__m512i; LANES]) -> [__m512i; LANES] {
 /// Up to 16 numbers, zeros after them.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-fn load(x: &[f32]) -> __m512 {
+pub(super) fn load(x: &[f32]) -> __m512 {
     // SAFETY: no entry past the end is read.
     unsafe { _mm512_maskz_loadu_ps(first(x.len()), x.as_ptr()) }
 }

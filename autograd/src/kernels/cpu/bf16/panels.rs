@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::super::gemm::Matrix;
-use super::pairs::{Left, Pairs, WIDTH, right, round_rows};
+use super::super::panels::WIDTH;
+use super::pairs::{Left, Pairs, right, round_rows};
 use super::tile::{load, rows_by_panel, store};
 
 /// A weight `[O, I]`, rounded, in panels of 64 outputs, each of them `[⌈I/2⌉, 64]`.
@@ -48,16 +49,25 @@ impl PairPanels {
         panels: Range<usize>,
         row: impl Fn(usize, usize) -> &'y mut [f32],
     ) {
+        // SAFETY: panels are made only where the processor has the instructions.
+        unsafe { self.some_panels(x, bias, panels, row) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+    fn some_panels<'y>(
+        &self,
+        x: &PairRows,
+        bias: Option<&[f32]>,
+        panels: Range<usize>,
+        row: impl Fn(usize, usize) -> &'y mut [f32],
+    ) {
         let half = self.inputs.div_ceil(2);
         let left = Left { pairs: &x.pairs, row: half, pair: 1 };
         for p in panels {
             let panel = &self.pairs[p * half * WIDTH..][..half * WIDTH];
             let bias = bias.map_or(&[][..], |bias| &bias[p * WIDTH..]);
-            let bias = &bias[..bias.len().min(WIDTH)];
-            // SAFETY: panels are made only where the processor has the instructions.
-            unsafe {
-                rows_by_panel(left, 0..x.count, panel, load(bias), |i, sums| store(sums, row(i, p)));
-            }
+            let start = load(&bias[..bias.len().min(WIDTH)]);
+            rows_by_panel(left, 0..x.count, panel, start, |i, sums| store(sums, row(i, p)));
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::super::gemm::{Gemm, Matrix};
-use super::pairs::{LANES, Pairs, WIDTH, left, right};
+use super::super::panels::WIDTH;
+use super::pairs::{LANES, Pairs, left, right};
 use super::tile::{load, rows_by_panel, store};
 
 /// Terms that are summed in one go: a panel of so many rows of pairs takes 64 KiB, and stays in the second cache.

@@ -3,7 +3,8 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::pairs::{LANES, Left, WIDTH, first};
+use super::super::panels::WIDTH;
+use super::pairs::{self, LANES, Left, first};
 
 /// Rows of a tile: with four vectors of sums each, they fit 32 registers together with what they are multiplied by.
 const ROWS: usize = 6;
@@ -60,12 +61,13 @@ fn tile<const M: usize>(
         let mut columns = [no_pairs(); WIDTH / LANES];
         for (w, column) in columns.iter_mut().enumerate() {
             // SAFETY: `l` is within the panel.
-            *column = pairs(unsafe { _mm512_loadu_si512(panel.as_ptr().add(l * WIDTH + w * LANES).cast()) });
+            *column =
+                of_bits(unsafe { _mm512_loadu_si512(panel.as_ptr().add(l * WIDTH + w * LANES).cast()) });
         }
         for r in 0..M {
             // SAFETY: no further than `last`.
             let pair = unsafe { *left.pairs.get_unchecked((i + r) * left.row + l * left.pair) };
-            let pair = pairs(_mm512_set1_epi32(pair.cast_signed()));
+            let pair = of_bits(_mm512_set1_epi32(pair.cast_signed()));
             for w in 0..WIDTH / LANES {
                 sums[r][w] = _mm512_dpbf16_ps(sums[r][w], pair, columns[w]);
             }
@@ -79,11 +81,11 @@ fn tile<const M: usize>(
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn no_pairs() -> __m512bh {
-    pairs(_mm512_setzero_si512())
+    of_bits(_mm512_setzero_si512())
 }
 
 #[inline(always)]
-fn pairs(bits: __m512i) -> __m512bh {
+fn of_bits(bits: __m512i) -> __m512bh {
     // SAFETY: both are 64 bytes, all values of which mean something.
     unsafe { std::mem::transmute(bits) }
 }
@@ -104,8 +106,7 @@ pub(super) fn store(row: Vectors, y: &mut [f32]) {
 pub(super) fn load(x: &[f32]) -> Vectors {
     let mut row = [_mm512_setzero_ps(); WIDTH / LANES];
     for (v, x) in row.iter_mut().zip(x.chunks(LANES)) {
-        // SAFETY: no entry past the end is read.
-        *v = unsafe { _mm512_maskz_loadu_ps(first(x.len()), x.as_ptr()) };
+        *v = pairs::load(x);
     }
     row
 }

@@ -57,8 +57,8 @@ pub trait Simd<T: Float>: Copy {
     fn sum(self, a: Self::V) -> T;
     /// The sums of all lanes of four vectors.
     #[inline(always)]
-    fn sums(self, a: [Self::V; 4]) -> [T; 4] {
-        a.map(|a| self.sum(a))
+    fn sums(self, [a, b, c, d]: [Self::V; 4]) -> [T; 4] {
+        [self.sum(a), self.sum(b), self.sum(c), self.sum(d)]
     }
     /// The largest lane.
     fn largest(self, a: Self::V) -> T;

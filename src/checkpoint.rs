@@ -4,18 +4,19 @@
 //! renamed, so that a crash leaves the one before.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use autograd::{Device, Parameters, Shape, Tensor};
 use optim::{Adam, Moments};
 use serde::{Deserialize, Serialize};
 
+use crate::files::write_atomic;
 use crate::train::Spikes;
 
-const MAGIC: [u8; 8] = *b"GRADUS\r\n";
+pub(crate) const MAGIC: [u8; 8] = *b"GRADUS\r\n";
 const VERSION: u32 = 2;
 const HEADER: usize = 8 + 4 + 8 + 4;
 
@@ -184,6 +185,28 @@ fn check_shape(path: &str, shape: Shape, array: &Array) -> Result<()> {
     Ok(())
 }
 
+/// The validation that went best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BestValidation {
+    /// The step after which it was.
+    pub step: u64,
+    /// A checksum of the text, without which its score cannot be compared with another.
+    pub checksum: u32,
+}
+
+impl Training {
+    /// The best validation so far, from the last line of the metrics that says it is. There is none in those of programs that
+    /// did not say so.
+    pub fn best_validation(&self) -> Option<BestValidation> {
+        self.metrics.iter().rev().find_map(|line| {
+            let record: serde_json::Value = serde_json::from_str(line).ok()?;
+            (record["kind"] == "valid" && record["best"] == true).then_some(())?;
+            let checksum = record["text_checksum"].as_u64()?.try_into().ok()?;
+            Some(BestValidation { step: record["step"].as_u64()?, checksum })
+        })
+    }
+}
+
 impl Checkpoint {
     /// The weights that training goes on from: not their average, where there is one.
     pub fn training_weights(&self) -> &Weights {
@@ -191,25 +214,34 @@ impl Checkpoint {
         averaged.map_or(&self.weights, |(weights, _)| weights)
     }
 
-    /// Writes this to `path`: first beside it, then renamed.
+    /// Writes this to `path`, in one step ([`write_atomic`]).
     ///
     /// # Errors
     /// Where the file cannot be written, or a weight is not finite; the one that was there before stays.
     pub fn save(&self, path: &Path) -> Result<()> {
+        let bytes = self.to_bytes().with_context(|| format!("{}: not saved", path.display()))?;
+        write_atomic(path, &bytes)
+    }
+
+    /// This as the content of a file.
+    ///
+    /// # Errors
+    /// Where a weight is not finite.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         for (name, array) in self.weights.iter().chain(self.training_weights()) {
             if let Some(weight) = array.data.iter().find(|weight| !weight.is_finite()) {
-                bail!("{}: not saved: {name} holds {weight}", path.display());
+                bail!("{name} holds {weight}");
             }
         }
-        let payload = bincode::serde::encode_to_vec(self, bincode::config::standard())
-            .with_context(|| format!("{}: cannot encode", path.display()))?;
+        let payload =
+            bincode::serde::encode_to_vec(self, bincode::config::standard()).context("cannot encode")?;
         let mut bytes = Vec::with_capacity(HEADER + payload.len());
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
         bytes.extend_from_slice(&payload);
-        write_aside(path, &bytes)
+        Ok(bytes)
     }
 
     /// Reads a checkpoint.
@@ -251,33 +283,10 @@ impl Checkpoint {
     }
 }
 
-/// Writes `bytes` to a file beside `path`, makes sure they are on the disk, and renames it.
-///
-/// # Errors
-/// Where the folder is read-only or full; `path` is as it was before.
-pub fn write_aside(path: &Path, bytes: &[u8]) -> Result<()> {
-    let aside = aside(path);
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&aside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&aside, path)
-    };
-    write().map_err(|error| {
-        // What could not be finished is of no use to anyone; that it may stay behind is no second error.
-        let _ = fs::remove_file(&aside);
-        anyhow::Error::new(error).context(format!("{}: cannot write", path.display()))
-    })
-}
-
-fn aside(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    path.with_file_name(name)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn checkpoint() -> Checkpoint {
@@ -330,7 +339,7 @@ mod tests {
         for broken in [f32::NAN, f32::NEG_INFINITY] {
             let array = Array { shape: vec![2], data: vec![0.0, broken] };
             let weights = BTreeMap::from([("b.weight".into(), array)]);
-            let error = Checkpoint { weights, ..checkpoint() }.save(&path).unwrap_err().to_string();
+            let error = format!("{:#}", Checkpoint { weights, ..checkpoint() }.save(&path).unwrap_err());
             assert!(error.ends_with(&format!("not saved: b.weight holds {broken}")), "{error}");
         }
         assert_eq!(Checkpoint::load(&path).unwrap(), checkpoint());

@@ -19,9 +19,10 @@ use nn::{Init, Transformer, TransformerConfig};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::json;
 
-use crate::checkpoint::{Array, Checkpoint, Weights, load_weights, write_aside};
+use crate::checkpoint::{Array, Checkpoint, Weights, load_weights};
 use crate::config::Config;
 use crate::data::tokenizer::{BOS, EOS, PAD, Tokenizer, UNK};
+use crate::files::{Pending, remove_durably, rename_durably};
 use crate::train::{Run, tokenizers_of};
 
 const WEIGHTS: &str = "model.safetensors";
@@ -30,14 +31,20 @@ const SETTINGS_JSON: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const TARGET_TOKENIZER: &str = "tokenizer.target.json";
 
+/// The weights that were there before, while a model is exported.
+const OLD_WEIGHTS: &str = ".model.safetensors.old";
+
 /// What the metadata of `model.safetensors` calls the configuration.
 const METADATA: &str = "gradus";
 
-/// Writes the model of a checkpoint into a folder, which is made where it does not exist. Files that are there are replaced.
+/// Writes the model of a checkpoint into a folder, which is made if absent, in place of a model that was exported there
+/// before. A kill at any moment leaves the one, the other, or a folder without `model.safetensors`, which cannot be imported:
+/// never the weights of one with the tokenizer of the other.
 ///
 /// # Errors
-/// Where the folder cannot be written, or the checkpoint does not hold a whole model.
-pub fn export(checkpoint: &Checkpoint, folder: &Path) -> Result<()> {
+/// Where the folder cannot be written, or the checkpoint does not hold a whole model; where it holds files of these names
+/// that were not exported, unless that is `forced`.
+pub fn export(checkpoint: &Checkpoint, folder: &Path, forced: bool) -> Result<()> {
     let config = Config::from_toml(&checkpoint.config).context("configuration")?;
     let tokenizers = tokenizers_of(checkpoint)?;
     let (architecture, _) = architecture(&config, &tokenizers)?;
@@ -56,13 +63,53 @@ pub fn export(checkpoint: &Checkpoint, folder: &Path) -> Result<()> {
     });
     let bytes = to_safetensors(&checkpoint.weights, &settings.to_string())?;
     let settings = serde_json::to_string_pretty(&settings).context("the configuration")?;
-    let write = |name: &str, bytes: &[u8]| write_aside(&folder.join(name), bytes);
-    write(WEIGHTS, &bytes)?;
-    write(SETTINGS, checkpoint.config.as_bytes())?;
-    write(SETTINGS_JSON, format!("{settings}\n").as_bytes())?;
-    write(TOKENIZER, checkpoint.source_tokenizer.as_bytes())?;
-    if let Some(target) = &checkpoint.target_tokenizer {
-        write(TARGET_TOKENIZER, target.as_bytes())?;
+    let settings = format!("{settings}\n");
+    let mut files = vec![
+        (SETTINGS, checkpoint.config.as_bytes()),
+        (SETTINGS_JSON, settings.as_bytes()),
+        (TOKENIZER, checkpoint.source_tokenizer.as_bytes()),
+    ];
+    files.extend(checkpoint.target_tokenizer.iter().map(|target| (TARGET_TOKENIZER, target.as_bytes())));
+    files.push((WEIGHTS, &bytes));
+    if !forced {
+        refuse_others(folder)?;
+    }
+    // From here until the new weights are in their place, which they are last, there is no model in the folder.
+    let (weights, old) = (folder.join(WEIGHTS), folder.join(OLD_WEIGHTS));
+    let moved = weights.exists();
+    if moved {
+        rename_durably(&weights, &old)?;
+    }
+    let pending: Result<Vec<_>> =
+        files.iter().map(|(name, bytes)| Pending::write(&folder.join(name), bytes)).collect();
+    let pending = match pending {
+        Ok(pending) => pending,
+        // A full disk is no reason to lose the model that was there.
+        Err(error) if moved => return rename_durably(&old, &weights).and(Err(error)),
+        Err(error) => return Err(error),
+    };
+    if checkpoint.target_tokenizer.is_none() {
+        remove_durably(&folder.join(TARGET_TOKENIZER))?;
+    }
+    pending.into_iter().try_for_each(Pending::commit)?;
+    remove_durably(&old)
+}
+
+/// Refuses a folder with files of an export's names that are of no export.
+fn refuse_others(folder: &Path) -> Result<()> {
+    let names = [WEIGHTS, SETTINGS, SETTINGS_JSON, TOKENIZER, TARGET_TOKENIZER];
+    let Some(first) = names.into_iter().find(|name| folder.join(name).exists()) else { return Ok(()) };
+    // The settings for programs are the only of these files that no run has too.
+    let settings = fs::read_to_string(folder.join(SETTINGS_JSON)).ok();
+    let settings: Option<serde_json::Value> = settings.and_then(|text| serde_json::from_str(&text).ok());
+    let is_ours = settings.is_some_and(|settings| {
+        ["source_vocab", "target_vocab", "model", "tokenizer"].iter().all(|key| settings.get(key).is_some())
+    });
+    if !is_ours {
+        bail!(
+            "{}: holds {first}, which was not exported; choose another folder (--out), or --force to write over it",
+            folder.display()
+        );
     }
     Ok(())
 }
@@ -83,6 +130,9 @@ pub fn import(folder: &Path) -> Result<Checkpoint> {
     } else {
         Tokenizer::load(&folder.join(TARGET_TOKENIZER))?
     };
+    if folder.join(OLD_WEIGHTS).exists() && !folder.join(WEIGHTS).exists() {
+        bail!("{}: an export to this folder was interrupted; export again", folder.display());
+    }
     let bytes = fs::read(folder.join(WEIGHTS)).with_context(|| format!("{}: cannot read", named(WEIGHTS)))?;
     let weights = from_safetensors(&bytes).with_context(|| named(WEIGHTS))?;
     let (architecture, resolved) =
@@ -101,9 +151,9 @@ pub fn import(folder: &Path) -> Result<Checkpoint> {
 /// Makes a run of a model, which has no training to go on with.
 ///
 /// # Errors
-/// Where the folder holds a run already or cannot be written.
-pub fn into_run(checkpoint: &Checkpoint, folder: &Path) -> Result<()> {
-    let run = Run::create(folder)?;
+/// Where the folder holds a run already, or files of another origin and that is not `forced`, or cannot be written.
+pub fn into_run(checkpoint: &Checkpoint, folder: &Path, forced: bool) -> Result<()> {
+    let run = Run::create(folder, forced)?;
     fill(checkpoint, &run).inspect_err(|_| run.discard())
 }
 

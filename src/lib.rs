@@ -8,6 +8,7 @@
 //! * [`data`], [`train`], [`decode`], [`metrics`], [`checkpoint`], [`config`]: from parallel text to translations;
 //! * [`teach`]: pages and maps that show what a model does, and the gradient microscope;
 //! * [`interchange`]: models as others read them;
+//! * [`files`], [`terminal`]: files that are whole or not there, output that can fail;
 //! * [`mod@bench`]: how fast that is, on fixed workloads;
 //! * [`cli`]: the `gradus` program.
 
@@ -19,9 +20,11 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod decode;
+pub mod files;
 pub mod interchange;
 pub mod metrics;
 pub mod teach;
+pub mod terminal;
 pub mod train;
 
 /// The README's Rust, compiled and run.

@@ -9,10 +9,11 @@ use clap::Args;
 
 use super::model::LoadedModel;
 use super::search::SearchArguments;
-use crate::checkpoint::write_aside;
 use crate::data::tokenizer::{EOS, Tokenizer};
 use crate::decode::{NextToken, Translator, search};
+use crate::files::{Destination, Kind};
 use crate::teach::attention::AttentionMaps;
+use crate::{out, terminal};
 
 /// Show what a model looks at while it translates a sentence
 #[derive(Debug, Args)]
@@ -35,6 +36,9 @@ pub(super) struct Arguments {
     /// Write a page of heat maps to this file
     #[arg(long, value_name = "FILE", default_value = "attention.html")]
     out: PathBuf,
+    /// Replace a file that is there and is no such page
+    #[arg(long)]
+    force: bool,
     /// Print the weights as JSON instead, by layer, head, query and key
     #[arg(long, conflicts_with = "out")]
     json: bool,
@@ -44,6 +48,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let options = arguments.search.search()?;
+    let destination = (!arguments.json)
+        .then(|| Destination::new(&arguments.out, Kind::Page, arguments.force))
+        .transpose()?;
     let model = LoadedModel::load(&arguments.model, &Device::Cpu)?;
     let (transformer, tokenizers) = (&model.transformer, (&model.source_tokenizer, &model.target_tokenizer));
     let source = encode(&arguments.source, "--source", tokenizers.0, transformer.longest_source())?;
@@ -55,14 +62,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     };
     let maps = AttentionMaps::new(transformer, tokenizers, &source, &target);
-    if arguments.json {
-        println!("{}", serde_json::to_string(&maps).context("the weights cannot be written as JSON")?);
+    let Some(destination) = destination else {
+        let maps = serde_json::to_string(&maps).context("the weights cannot be written as JSON")?;
+        terminal::data(&maps)?;
         return Ok(ExitCode::SUCCESS);
-    }
+    };
     let page = maps.page().context("the weights cannot be written as JSON")?;
-    write_aside(&arguments.out, page.as_bytes())?;
-    let (out, text) = (arguments.out.display(), tokenizers.1.decode(&target));
-    println!("{out}: attention for \"{text}\"");
+    destination.write(page.as_bytes())?;
+    if !destination.is_stdout() {
+        out!("{}: attention for \"{}\"", arguments.out.display(), tokenizers.1.decode(&target))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,6 +7,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::checkpoint::Checkpoint;
+use crate::files::{Destination, Kind};
+use crate::out;
 use crate::train::{Mean, Run};
 
 /// Average the weights of several checkpoints of one training into a model to translate with
@@ -27,9 +29,16 @@ pub(super) struct Arguments {
     /// File to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Write over a file that is there and is no average
+    #[arg(long)]
+    force: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let destination = Destination::new(&arguments.out, Kind::Checkpoint, arguments.force)?;
+    if !arguments.force {
+        refuse_training(&arguments.out)?;
+    }
     let paths = match (arguments.last, arguments.checkpoints.as_slice()) {
         (None, paths) => paths.to_vec(),
         (Some(count), [folder]) => last_of(folder, count)?,
@@ -52,12 +61,27 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     let Some((first, _)) = first else { bail!("no checkpoint is named") };
-    Checkpoint { weights: mean.finish(), training: None, ..first }.save(&arguments.out)?;
-    println!("the mean of {} checkpoints is in {}:", paths.len(), arguments.out.display());
-    for path in paths {
-        println!("  {}", path.display());
+    let mean = Checkpoint { weights: mean.finish(), training: None, ..first };
+    destination
+        .write(&mean.to_bytes().with_context(|| format!("{}: not saved", arguments.out.display()))?)?;
+    if !destination.is_stdout() {
+        out!("the mean of {} checkpoints is in {}:", paths.len(), arguments.out.display())?;
+        paths.iter().try_for_each(|path| out!("  {}", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a file that belongs to a run, or that holds a training: a mean of weights would be all that is left of it.
+fn refuse_training(path: &Path) -> Result<()> {
+    let name = path.display();
+    let folder = path.parent().filter(|folder| folder.ends_with("checkpoints")).and_then(Path::parent);
+    if let Some(run) = folder.filter(|folder| folder.join("config.toml").exists()) {
+        bail!("{name}: belongs to the run {}; choose another name, or --force to replace it", run.display());
+    }
+    if path.is_file() && Checkpoint::load(path).is_ok_and(|checkpoint| checkpoint.training.is_some()) {
+        bail!("{name}: holds a training to go on with; choose another name, or --force to replace it");
+    }
+    Ok(())
 }
 
 /// The last checkpoints that a run has kept.

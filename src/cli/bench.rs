@@ -12,6 +12,7 @@ use crate::bench::{
     DecodeReport, Double, Memory, Spread, TrainOptions, TrainReport, Workload, bench_decoding, bench_training,
 };
 use crate::train::{Reporter, thousands};
+use crate::{out, terminal};
 
 /// Measure training steps and decoding on a fixed workload
 #[derive(Debug, Args)]
@@ -125,10 +126,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 line["peak_memory_mib"] = json!(Memory::read().peak_mib);
             }
         }
-        println!("{line}");
+        terminal::data(&line.to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!(
+    out!(
         "{}: {} sentences of {} + {} tokens, vocabulary {}; {threads} thread{}, products in {}",
         arguments.workload,
         workload.sentences,
@@ -137,59 +138,58 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         thousands(workload.vocab),
         if threads == 1 { "" } else { "s" },
         arguments.device.precision().unwrap_or_default(),
-    );
+    )?;
     if let Some(training) = &training {
-        println!("\ntraining, dropout {dropout}, {steps} steps after {warmup}");
-        print_training(training);
+        out!("\ntraining, dropout {dropout}, {steps} steps after {warmup}")?;
+        print_training(training)?;
     }
     if let Some(decoding) = &decoding {
-        print_decoding(decoding);
+        print_decoding(decoding)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_training(report: &TrainReport) {
+fn print_training(report: &TrainReport) -> Result<()> {
     let step = report.step_s;
     let ms = |seconds: f64| format!("{:.1}", 1e3 * seconds);
-    println!("  step            {} ms ({} to {})", ms(step.median), ms(step.min), ms(step.max));
-    println!("  target tokens   {} a second", thousands(report.target_tokens_per_s as usize));
+    out!("  step            {} ms ({} to {})", ms(step.median), ms(step.min), ms(step.max))?;
+    out!("  target tokens   {} a second", thousands(report.target_tokens_per_s as usize))?;
     let share = report.share_of_peak.zip(report.peak_gflops).map_or_else(String::new, |(share, peak)| {
         format!(", {:.0} % of the {peak:.0} that multiply-adds of f32 reach at best", 100.0 * share)
     });
-    println!("  products        {:.0} GFLOP/s{share}", report.matmul_gflops);
+    out!("  products        {:.0} GFLOP/s{share}", report.matmul_gflops)?;
     let mib = |memory: Option<f64>| memory.map_or("unknown".to_owned(), |mib| format!("{mib:.0} MiB"));
-    println!(
+    out!(
         "  memory          {} at most, {} before",
         mib(report.peak_memory_mib),
         mib(report.memory_before_mib)
-    );
+    )?;
     if let Some(mib) = report.device_memory_mib {
-        println!("  on the card     {mib:.0} MiB at most");
+        out!("  on the card     {mib:.0} MiB at most")?;
     }
     if report.profile.is_empty() {
-        return;
+        return Ok(());
     }
-    println!(
-        "\n  {:<24}{:>8}{:>14}{:>14}{:>10}",
-        "of a step", "calls", "forward, ms", "backward, ms", "share"
-    );
+    out!("\n  {:<24}{:>8}{:>14}{:>14}{:>10}", "of a step", "calls", "forward, ms", "backward, ms", "share")?;
     for row in &report.profile {
-        println!(
+        out!(
             "  {:<24}{:>8}{:>14}{:>14}{:>8.1} %",
             row.name,
             if row.calls > 0.0 { format!("{:.0}", row.calls) } else { String::new() },
             format!("{:.2}", 1e3 * row.forward_s),
             if row.calls > 0.0 { format!("{:.2}", 1e3 * row.backward_s) } else { String::new() },
             100.0 * row.share,
-        );
+        )?;
     }
+    Ok(())
 }
 
-fn print_decoding(reports: &[DecodeReport]) {
-    println!("\ndecoding, {} steps, sentences a second", reports[0].steps);
+fn print_decoding(reports: &[DecodeReport]) -> Result<()> {
+    out!("\ndecoding, {} steps, sentences a second", reports[0].steps)?;
     for report in reports {
         let Spread { median, min, max } = report.sentences_per_s;
         let way = if report.beam == 1 { "greedy".to_owned() } else { format!("beam {}", report.beam) };
-        println!("  batch {:<4} {way:<8} {median:>8.1} ({min:.1} to {max:.1})", report.batch);
+        out!("  batch {:<4} {way:<8} {median:>8.1} ({min:.1} to {max:.1})", report.batch)?;
     }
+    Ok(())
 }

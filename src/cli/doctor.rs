@@ -12,6 +12,7 @@ use crate::data::corpus::Corpus;
 use crate::data::doctor::{Options, Part, examine};
 use crate::data::tokenizer::Tokenizer;
 use crate::train::{Corpora, Reporter, Run, tokenizers_of, train_tokenizers};
+use crate::{out, terminal};
 
 /// Examine text before training on it: what is unreadable, blank, repeated, unknown, too long or in the test
 #[derive(Debug, Args)]
@@ -89,9 +90,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let report = examine(&parts, &options, |fraction, what| reporter.progress(fraction, what));
     reporter.finish();
     if arguments.json {
-        println!("{}", serde_json::to_string(&report)?);
+        terminal::data(&serde_json::to_string(&report)?)?;
     } else {
-        print!("{report}");
+        out!("{}", report.to_string().trim_end_matches('\n'))?;
     }
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -12,8 +12,10 @@ use super::model::LoadedModel;
 use super::search::SearchArguments;
 use crate::data::corpus::read_lines;
 use crate::decode::translate;
+use crate::files::{Destination, Kind};
 use crate::metrics::{BleuOptions, Bootstrap, ChrfOptions, Counts, Interval, Metric, Tokenize, p_value};
 use crate::train::SentenceBar;
+use crate::{out, terminal};
 
 /// Score translations: of a model, or of a file
 #[derive(Debug, Args)]
@@ -55,9 +57,12 @@ pub(super) struct Arguments {
     /// What the samples are drawn from
     #[arg(long, value_name = "N", default_value_t = Bootstrap::default().seed)]
     seed: u64,
-    /// Write the translations to this file
+    /// Write the translations to this file; - for standard output, without the scores
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Replace a file that is there and is no text
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     device: DeviceArgument,
     /// Threads; 0 for one a core
@@ -98,6 +103,8 @@ impl Name {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let destination = arguments.out.as_ref().map(|path| Destination::new(path, Kind::Text, arguments.force));
+    let destination = destination.transpose()?;
     let references = read_lines(&arguments.reference)?;
     let beside = |path: &Path| -> Result<Vec<String>> {
         let lines = read_lines(path)?;
@@ -119,10 +126,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         None => input,
     };
     let seconds = start.elapsed().as_secs_f64();
-    if let Some(path) = &arguments.out {
+    if let Some(destination) = &destination {
         let text: String = hypotheses.iter().map(|line| format!("{line}\n")).collect();
-        crate::checkpoint::write_aside(path, text.as_bytes())?;
+        destination.write(text.as_bytes())?;
     }
+    // Scores do not belong among translations.
+    let quiet = destination.is_some_and(|destination| destination.is_stdout());
 
     let mut record = Map::new();
     for &name in &arguments.metrics {
@@ -132,14 +141,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             baseline.as_ref().map(|lines| Scored::new(metric.counts(lines, &references), bootstrap.as_ref()));
         if arguments.json {
             scored.note(&mut record, name.key(), bootstrap.as_ref(), other.as_ref());
-        } else {
-            scored.print(bootstrap.as_ref(), other.as_ref());
+        } else if !quiet {
+            scored.print(bootstrap.as_ref(), other.as_ref())?;
         }
     }
-    if arguments.json {
+    if arguments.json && !quiet {
         record.insert("sentences".into(), json!(references.len()));
         record.insert("seconds".into(), json!((seconds * 100.0).round() / 100.0));
-        println!("{}", Value::Object(record));
+        terminal::data(&Value::Object(record).to_string())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -194,14 +203,15 @@ impl Scored {
         Some((difference, p_value(ours, theirs, difference)))
     }
 
-    fn print(&self, bootstrap: Option<&Bootstrap>, baseline: Option<&Self>) {
-        println!("{}\n  {}", self.counts.line(self.interval()), self.counts.signature(bootstrap));
+    fn print(&self, bootstrap: Option<&Bootstrap>, baseline: Option<&Self>) -> Result<()> {
+        out!("{}\n  {}", self.counts.line(self.interval()), self.counts.signature(bootstrap))?;
         if let Some(baseline) = baseline
             && let Some((difference, p)) = self.against(baseline)
         {
-            println!("  baseline: {}", baseline.counts.line(baseline.interval()));
-            println!("  difference {difference:+.2}, p = {p:.4} (paired bootstrap)");
+            out!("  baseline: {}", baseline.counts.line(baseline.interval()))?;
+            out!("  difference {difference:+.2}, p = {p:.4} (paired bootstrap)")?;
         }
+        Ok(())
     }
 
     fn note(

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::interchange::export;
+use crate::out;
 use crate::train::Run;
 
 /// Write a model for other programs: weights as safetensors, settings, tokenizer
@@ -23,13 +24,16 @@ pub(super) struct Arguments {
     /// Folder to write to
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Write over files that are there and were not exported
+    #[arg(long)]
+    force: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let path = Run::find_model(&arguments.model)?;
     let checkpoint = crate::checkpoint::Checkpoint::load(&path)?;
-    export(&checkpoint, &arguments.out).with_context(|| path.display().to_string())?;
+    export(&checkpoint, &arguments.out, arguments.force).with_context(|| path.display().to_string())?;
     let count = checkpoint.weights.len();
-    println!("{count} tensors of {} are in {}", path.display(), arguments.out.display());
+    out!("{count} tensors of {} are in {}", path.display(), arguments.out.display())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::train::{Replay, Run};
+use crate::{out, terminal};
 
 /// Prove the gradients of every op, every layer and whole models
 ///
@@ -91,7 +92,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         return truth(arguments, model);
     }
     if arguments.plant.as_deref() == Some("list") {
-        faults::all().for_each(|fault| println!("{}: {} ({})", fault.op, fault.name, fault.what));
+        faults::all().try_for_each(|fault| out!("{}: {} ({})", fault.op, fault.name, fault.what))?;
         return Ok(ExitCode::SUCCESS);
     }
     let plant = arguments.plant.as_deref().map(bug).transpose()?;
@@ -104,9 +105,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let rows = rows(&subjects, &check, super::thread_count(arguments.threads));
     if arguments.json {
-        println!("{}", serde_json::to_string(&rows)?);
+        terminal::data(&serde_json::to_string(&rows)?)?;
     } else {
-        print(&rows, &check);
+        print(&rows, &check)?;
     }
     Ok(if rows.iter().all(|row| row.ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -124,9 +125,9 @@ fn truth(arguments: &Arguments, model: &Path) -> Result<ExitCode> {
     let replay = replay.multiplied_in(precision).map_err(|error| anyhow!("--precision {error}"))?;
     let truth = replay.truth(super::thread_count(arguments.threads));
     if arguments.json {
-        println!("{}", serde_json::to_string(&truth)?);
+        terminal::data(&serde_json::to_string(&truth)?)?;
     } else {
-        print!("{truth}");
+        out!("{}", truth.to_string().trim_end_matches('\n'))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -190,12 +191,19 @@ impl Row {
     }
 }
 
-fn print(rows: &[Row], check: &GradCheck) {
+fn print(rows: &[Row], check: &GradCheck) -> Result<()> {
     let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max("op or layer".len());
-    println!(
+    out!(
         "{:<5}  {:<width$}  {:>6}  {:>8}  {:>11}  {:>11}  {:>13}  {:>10}  verdict",
-        "", "op or layer", "inputs", "compared", "worst error", "noise floor", "duality error", "f32 to f64"
-    );
+        "",
+        "op or layer",
+        "inputs",
+        "compared",
+        "worst error",
+        "noise floor",
+        "duality error",
+        "f32 to f64"
+    )?;
     let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.1e}"));
     for row in rows {
         let verdict = match (row.ok, row.kinks) {
@@ -204,7 +212,7 @@ fn print(rows: &[Row], check: &GradCheck) {
             (true, kinks) => format!("right, {kinks} kinks"),
             (false, _) => "WRONG".to_owned(),
         };
-        println!(
+        out!(
             "{:<5}  {:<width$}  {:>6}  {:>8}  {:>11}  {:>11}  {:>13}  {:>10}  {verdict}",
             row.kind,
             row.name,
@@ -214,14 +222,14 @@ fn print(rows: &[Row], check: &GradCheck) {
             number(row.noise_floor),
             number(Some(row.duality_error)),
             number(Some(row.f32_error)),
-        );
+        )?;
     }
     for failure in rows.iter().filter_map(|row| row.failure.as_deref()) {
-        println!("\n{failure}");
+        out!("\n{failure}")?;
     }
     let worst = |of: fn(&Row) -> f64| rows.iter().map(of).fold(0.0, f64::max);
     let wrong = rows.iter().filter(|row| !row.ok).count();
-    println!(
+    out!(
         "\n{} checked, {} wrong. Worst error {:.1e} (up to {:.0e} passes), duality {:.1e} ({:.0e}), f32 {:.1e} ({:.0e}).",
         rows.len(),
         if wrong == 0 { "none".to_owned() } else { wrong.to_string() },
@@ -231,7 +239,7 @@ fn print(rows: &[Row], check: &GradCheck) {
         Verdict::DUALITY,
         worst(|row| row.f32_error),
         Verdict::F32,
-    );
+    )
 }
 
 #[cfg(test)]

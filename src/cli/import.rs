@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::interchange::{import, into_run};
+use crate::out;
 
 /// Read a model that was exported, or changed by other programs, into the folder of a run
 #[derive(Debug, Args)]
@@ -21,11 +22,14 @@ pub(super) struct Arguments {
     /// Folder of the new run
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
+    /// Write over files that are there and are of no run
+    #[arg(long)]
+    force: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let checkpoint = import(&arguments.folder)?;
-    into_run(&checkpoint, &arguments.out)?;
-    println!("{} tensors are in {}", checkpoint.weights.len(), arguments.out.display());
+    into_run(&checkpoint, &arguments.out, arguments.force)?;
+    out!("{} tensors are in {}", checkpoint.weights.len(), arguments.out.display())?;
     Ok(ExitCode::SUCCESS)
 }

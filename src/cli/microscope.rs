@@ -10,11 +10,12 @@ use clap::Args;
 use nn::Transformer;
 
 use super::model::LoadedModel;
-use crate::checkpoint::write_aside;
 use crate::data::tokenizer::Tokenizer;
 use crate::decode::{Search, translate};
+use crate::files::{Destination, Kind};
 use crate::teach::microscope::{Film, Specimen, train_builtin};
 use crate::train::Reporter;
+use crate::{note, out};
 
 /// Write a page that shows every number of one backward pass
 ///
@@ -43,6 +44,9 @@ pub(super) struct Arguments {
     /// The page
     #[arg(long, value_name = "FILE", default_value = "microscope.html")]
     out: PathBuf,
+    /// Replace a file that is there and is no such page
+    #[arg(long)]
+    force: bool,
     /// Share of attention weights that is dropped in the pass; the model's own without it
     #[arg(long, value_name = "P")]
     attention_dropout: Option<f64>,
@@ -74,15 +78,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(p) = arguments.attention_dropout.filter(|p| !(0.0..1.0).contains(p)) {
         bail!("--attention-dropout: {p} is not in [0, 1)");
     }
+    let kind = if arguments.json { Kind::Json } else { Kind::Page };
+    let destination = Destination::new(&arguments.out, kind, arguments.force)?;
     let (specimen, film) = specimen(arguments)?;
     let start = Instant::now();
-    eprintln!("looking at every node: values, gradients, differences, planted bugs ...");
+    note!("looking at every node: values, gradients, differences, planted bugs ...");
     let record = specimen.look(film);
     let text = if arguments.json { record.json().to_string() } else { record.page() };
-    write_aside(&arguments.out, text.as_bytes())?;
+    destination.write(text.as_bytes())?;
+    if destination.is_stdout() {
+        return Ok(ExitCode::SUCCESS);
+    }
     let checked = record.nodes.iter().filter_map(|node| node.verdict.as_ref());
     let (right, wrong): (Vec<_>, Vec<_>) = checked.partition(|verdict| verdict.ok);
-    println!(
+    out!(
         "{}: {} nodes, {} checked by finite differences ({} disagree), {:.1} MB, after {:.1} s",
         arguments.out.display(),
         record.nodes.len(),
@@ -90,7 +99,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         wrong.len(),
         text.len() as f64 / 1e6,
         start.elapsed().as_secs_f64(),
-    );
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -110,7 +119,7 @@ fn specimen(arguments: &Arguments) -> Result<(Specimen, Option<Film>)> {
             bail!("--builtin: a --source of your own needs its --target, which the training films")
         }
     };
-    eprintln!("training a small model on the built-in corpus, {} steps ...", arguments.steps);
+    note!("training a small model on the built-in corpus, {} steps ...", arguments.steps);
     let mut reporter = Reporter::new();
     let steps = arguments.steps;
     let threads = super::thread_count(arguments.threads);

@@ -20,9 +20,13 @@ mod text;
 mod train;
 mod translate;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::note;
+use crate::terminal::{Lines, ReaderGone, printable};
 
 /// Trains translation Transformers on an autodiff engine written from scratch.
 #[derive(Debug, Parser)]
@@ -52,9 +56,16 @@ enum Command {
 
 /// Runs the program; the exit code says whether it did what was asked.
 pub fn main() -> ExitCode {
-    // A reader that has seen enough, such as `head`, ends the program and is no error.
-    sigpipe::reset();
-    let result = match Cli::parse().command {
+    let command = match Cli::try_parse() {
+        Ok(Cli { command }) => command,
+        // Help is one of these.
+        Err(error) => {
+            let code = u8::try_from(error.exit_code()).unwrap_or(1);
+            let printed = error.print().and_then(|()| std::io::stdout().flush());
+            return ExitCode::from(if printed.is_ok() { code } else { 1 });
+        }
+    };
+    let result = match command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Average(arguments) => average::run(&arguments),
         Command::Translate(arguments) => translate::run(&arguments),
@@ -72,9 +83,11 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(code) => code,
+        // A reader that has seen enough, such as `head`, ends the program and is no error.
+        Err(error) if error.is::<ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => {
-            // The chain of causes on one line: file first, reason last.
-            eprintln!("gradus: {error:#}");
+            // The chain of causes on one line, whatever a file's name holds: file first, reason last.
+            note!("gradus: {}", printable(&format!("{error:#}"), Lines::Joined));
             ExitCode::FAILURE
         }
     }

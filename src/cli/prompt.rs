@@ -4,6 +4,8 @@ use anyhow::{Context, Result};
 use rustyline::error::ReadlineError;
 use rustyline::{Behavior, Config, DefaultEditor};
 
+use crate::note;
+
 /// Asks for one line after the other, which can be edited and called back with the arrow keys, until Ctrl-D or Ctrl-C.
 ///
 /// # Errors
@@ -12,7 +14,7 @@ pub(super) fn each_line(prompt: &str, mut work: impl FnMut(&str) -> Result<()>) 
     // The prompt belongs to the terminal, even where the output goes into a file.
     let config = Config::builder().behavior(Behavior::PreferTerm).build();
     let mut editor = DefaultEditor::with_config(config).context("standard input: cannot use the terminal")?;
-    eprintln!("One sentence a line; Ctrl-D ends.");
+    note!("One sentence a line; Ctrl-D ends.");
     loop {
         match editor.readline(prompt) {
             Ok(line) if line.trim().is_empty() => {}

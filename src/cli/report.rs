@@ -8,6 +8,7 @@ use autograd::Device;
 use clap::Args;
 
 use super::model::LoadedModel;
+use crate::out;
 use crate::teach::report;
 use crate::train::Run;
 
@@ -29,6 +30,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let LoadedModel { transformer, source_tokenizer, target_tokenizer } =
         LoadedModel::load(&arguments.run, &Device::Cpu)?;
     let path = report::write(&run, &transformer, (&source_tokenizer, &target_tokenizer))?;
-    println!("{}", path.display());
+    out!("{}", path.display())?;
     Ok(ExitCode::SUCCESS)
 }

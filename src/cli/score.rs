@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
 
@@ -14,6 +14,7 @@ use super::search::BatchingArguments;
 use crate::data::corpus::{Files, read_lines};
 use crate::data::tokenizer::{EOS, Tokenizer};
 use crate::decode::{NextToken, Translator, score_all};
+use crate::terminal::{Stdout, written};
 use crate::train::SentenceBar;
 
 /// Say how probable given translations are
@@ -61,11 +62,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let scores = score_all(&model.models, &pairs, Translator::SPECIALS, &batching, |count| bar.done(count));
     bar.finish();
 
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = BufWriter::new(Stdout::lock());
     let mut all = Sum::default();
     for (line, (log_probs, (_, ids))) in lines.iter().zip(scores.iter().zip(&pairs)) {
         let own = Sum { log_prob: log_probs.iter().sum(), tokens: log_probs.len() };
-        if arguments.json {
+        written(if arguments.json {
             let token = |(&id, log_prob)| json!({ "token": target.token(id), "log_prob": log_prob });
             let tokens: Vec<_> = ids.iter().zip(log_probs).map(token).collect();
             let (log_prob, perplexity) = (own.log_prob, own.perplexity());
@@ -76,11 +77,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             )
         } else {
             own.row(&mut out, &line.to_string())
-        }
-        .context("cannot write to standard output")?;
+        })?;
         all = Sum { log_prob: all.log_prob + own.log_prob, tokens: all.tokens + own.tokens };
     }
-    if arguments.json {
+    let last = if arguments.json {
         let Sum { log_prob, tokens } = all;
         let (pairs, perplexity) = (pairs.len(), all.perplexity());
         writeln!(
@@ -90,9 +90,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         )
     } else {
         all.row(&mut out, "all")
-    }
-    .and_then(|()| out.flush())
-    .context("cannot write to standard output")?;
+    };
+    written(last.and_then(|()| out.flush()))?;
     Ok(ExitCode::SUCCESS)
 }
 

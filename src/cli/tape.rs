@@ -1,16 +1,16 @@
 //! `gradus tape`
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use autograd::{Device, Ids, Tape};
 use clap::Args;
 use nn::{Init, Objective, Positions, Preset, Sentences, Transformer, TransformerConfig};
 
 use super::model::LoadedModel;
 use crate::data::tokenizer::{BOS, EOS, PAD, Tokenizer, UNK};
+use crate::terminal;
 
 /// Print the tape of one training loss: as a table, a graph, or JSON
 #[derive(Debug, Args)]
@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Arguments { json: true, .. } => tape.json(&model),
         _ => tape.table(&model),
     };
-    std::io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")?;
+    terminal::data(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -12,6 +12,8 @@ use super::device::DeviceArgument;
 use super::model::LoadedEnsemble;
 use super::search::{BatchingArguments, SamplingArguments, SearchArguments};
 use crate::decode::{Batching, Search, Translated};
+use crate::note;
+use crate::terminal::{Stdout, written};
 use crate::train::SentenceBar;
 
 /// Translate text, line by line, from standard input or a file
@@ -113,18 +115,20 @@ impl Session<'_> {
         }
         let texts: Vec<&str> = lines.iter().map(AsRef::as_ref).collect();
         let translated = self.model.translator().translate(&texts, &self.search, &self.batching, progress);
-        let mut out = std::io::stdout().lock();
+        let mut out = Stdout::lock();
         for (text, translated) in texts.iter().zip(&translated) {
             self.done += 1;
             if let Some(cut) = translated.cut {
-                eprintln!(
+                note!(
                     "gradus: {name}:{}: {} tokens are more than the {} that the model can read; the rest is left out",
-                    self.done, cut.tokens, cut.longest
+                    self.done,
+                    cut.tokens,
+                    cut.longest
                 );
             }
-            self.write(&mut out, text, translated).context("cannot write to standard output")?;
+            written(self.write(&mut out, text, translated))?;
         }
-        out.flush().context("cannot write to standard output")
+        written(out.flush())
     }
 
     fn write(&self, out: &mut impl Write, text: &str, translated: &Translated) -> std::io::Result<()> {

@@ -99,6 +99,8 @@ pub struct Prepared {
     pub valid: Vec<Example>,
     /// A checksum of the training examples, as they are without dropout of merges.
     pub checksum: u32,
+    /// A checksum of the validation examples.
+    pub valid_checksum: u32,
     resampling: Option<Resampling>,
 }
 
@@ -137,21 +139,14 @@ impl Prepared {
         }
         let tokenizers = (&source_tokenizer, &target_tokenizer);
         let resampling = Resampling::new(&corpora.train, &train, tokenizers, config)?;
-        let mut hasher = crc32fast::Hasher::new();
-        for example in &train.examples {
-            for side in [&example.source, &example.target] {
-                for id in side {
-                    hasher.update(&id.to_le_bytes());
-                }
-                hasher.update(&u32::MAX.to_le_bytes());
-            }
-        }
+        let (checksum, valid_checksum) = (checksum(&train.examples), checksum(&valid.examples));
         Ok(Self {
             source_tokenizer,
             target_tokenizer,
             train: train.examples,
             valid: valid.examples,
-            checksum: hasher.finalize(),
+            checksum,
+            valid_checksum,
             resampling,
         })
     }
@@ -162,6 +157,20 @@ impl Prepared {
             self.train = resampling.epoch(epoch, threads);
         }
     }
+}
+
+/// A checksum of examples in their order.
+fn checksum(examples: &[Example]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for example in examples {
+        for side in [&example.source, &example.target] {
+            for id in side {
+                hasher.update(&id.to_le_bytes());
+            }
+            hasher.update(&u32::MAX.to_le_bytes());
+        }
+    }
+    hasher.finalize()
 }
 
 /// The training text, cut into other subwords in each pass over it.

@@ -14,6 +14,9 @@ use crate::checkpoint::Checkpoint;
 /// over a single key does not learn.
 const AUDIT_TOKENS: usize = 64;
 
+/// Steps that may be left out one after the other: a batch or a spike takes one or two with it.
+const MOST_SKIPPED_IN_A_ROW: u64 = 20;
+
 impl Trainer {
     /// Audits the gradients of all parameters on the longest sentences of the first batch.
     pub(super) fn audit(&mut self) -> Result<()> {
@@ -48,7 +51,9 @@ impl Trainer {
         let sound = weights.all(|(_, param)| param.value().as_slice().iter().all(finite));
         if train.skip_nonfinite && sound {
             self.reporter.line(&format!("{reason}; the step is left out"));
-            return self.record(&json!({ "kind": "skip", "step": step, "reason": reason }));
+            self.record(&json!({ "kind": "skip", "step": step, "reason": reason }));
+            self.skipped_in_a_row += 1;
+            return Ok(());
         }
         let last = self.run.last();
         match Checkpoint::load(&last).ok().and_then(|checkpoint| checkpoint.training) {
@@ -58,6 +63,31 @@ impl Trainer {
             }
             None => bail!("{reason}; no checkpoint was saved before; a lower rate may help"),
         }
+    }
+
+    /// Ends a training of which nothing comes any more.
+    pub(super) fn refuse_only_skips(&self) -> Result<()> {
+        if self.skipped_in_a_row < MOST_SKIPPED_IN_A_ROW {
+            return Ok(());
+        }
+        self.save()?;
+        bail!(
+            "step {}: {MOST_SKIPPED_IN_A_ROW} steps in a row were left out, since their loss or gradient was not finite; {} holds the training; a lower rate may help",
+            self.progress.step,
+            self.run.last().display()
+        )
+    }
+
+    /// Fails where most steps were left out: that such a training came to its end does not make a model of it.
+    pub(super) fn refuse_nothing_learnt(&self) -> Result<()> {
+        let (skipped, steps) = (self.skipped(), self.progress.step);
+        if skipped > steps / 2 {
+            bail!(
+                "{skipped} of {steps} steps were left out, since their loss or gradient was not finite; {} holds the training; a lower rate may help",
+                self.run.last().display()
+            );
+        }
+        Ok(())
     }
 
     /// The number of steps that were left out. The record is in every checkpoint, so it is counted over all parts of a run.

@@ -31,7 +31,7 @@ pub use resume::Reset;
 pub use run::Run;
 pub use spike::{Spike, Spikes};
 pub use stepper::Stepper;
-pub use stop::{install_stop_signals, stop_requested};
+pub use stop::{STOPPED, install_stop_signals, prepare, stop_requested};
 pub use trainer::{Outcome, Trainer};
 pub use truth::{Drift, Replay, Truth};
 pub use validate::Summary;

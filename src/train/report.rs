@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::note;
+
 /// A progress bar where there is a terminal, lines now and then where there is none.
 #[derive(Debug)]
 pub struct Reporter {
@@ -43,7 +45,7 @@ impl Reporter {
     /// Prints a line above the bar.
     pub fn line(&mut self, text: &str) {
         self.last_line = Instant::now();
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| note!("{text}"));
     }
 
     /// Takes the bar away.

@@ -1,9 +1,8 @@
 //! Trainings that begin where another stands.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 
 use super::data::{Corpora, Prepared};
@@ -26,16 +25,19 @@ pub enum Reset {
 }
 
 impl Trainer {
-    /// A training that goes on from a checkpoint, exactly as if it had not been stopped.
+    /// A training that goes on from a checkpoint, exactly as if it had not been stopped. The best score so far is forgotten
+    /// where that is asked for, or where the validation text is another one.
     ///
     /// # Errors
-    /// Where the checkpoint is not of a training, does not fit the configuration, or the text is another one.
+    /// Where the checkpoint is not of a training, does not fit the configuration, or the text is another one; where the best
+    /// weights cannot be read and are not forgotten.
     pub fn resume(
         config: Config,
         run: Run,
         corpora: Corpora,
         data: Prepared,
         checkpoint: Checkpoint,
+        forgets_best: bool,
     ) -> Result<Self> {
         let name = run.last().display().to_string();
         let Some(training) = &checkpoint.training else {
@@ -44,8 +46,15 @@ impl Trainer {
         if training.data_checksum != data.checksum {
             bail!("{name}: the training text is not the one this run began with");
         }
-        if training.progress.best.is_some() && !run.best().exists() {
-            bail!("{}: is missing; a run needs it to end well", run.best().display());
+        let best_validation = training.best_validation();
+        run.reconcile(training.progress.step, best_validation.map(|best| best.step), config.train.keep)?;
+        let keeps_best = training.progress.best.is_some() && !forgets_best;
+        if keeps_best {
+            // Better to learn now than after the last step that there is no model to end with.
+            Checkpoint::load(&run.best()).map_err(|error| {
+                let name = run.folder().display();
+                anyhow!("{error:#}; to go on without the best weights so far: --resume {name} --reset best")
+            })?;
         }
         let mut trainer = Self::new(config, run, corpora, data)?;
         load_weights(&mut trainer.model, checkpoint.training_weights()).with_context(|| name.clone())?;
@@ -54,10 +63,15 @@ impl Trainer {
         trainer.progress = training.progress;
         trainer.recent = training.recent;
         trainer.spikes = training.spikes;
-        let lines: String = training.metrics.iter().map(|line| format!("{line}\n")).collect();
-        trainer.run.write("metrics.jsonl", &lines)?;
         trainer.metrics = training.metrics;
+        trainer.write_metrics()?;
         trainer.begun = true;
+        if !keeps_best {
+            trainer.forget_best();
+        } else if best_validation.is_some_and(|best| best.checksum != trainer.data.valid_checksum) {
+            trainer.reporter.line("the validation text is another one: the best score so far does not count");
+            trainer.forget_best();
+        }
         Ok(trainer)
     }
 
@@ -82,6 +96,11 @@ impl Trainer {
             Ok(trainer)
         };
         begin().inspect_err(|_| folder.discard())
+    }
+
+    /// Looks for the best validation anew.
+    fn forget_best(&mut self) {
+        (self.progress.best, self.progress.since_best) = (None, 0);
     }
 
     fn take_over(&mut self, path: &Path, checkpoint: &Checkpoint, reset: &[Reset]) -> Result<()> {
@@ -121,8 +140,8 @@ impl Trainer {
             if !weights.exists() {
                 bail!("there is no best.gradus beside it: --reset best");
             }
-            fs::copy(&weights, self.run.best())
-                .with_context(|| format!("{}: cannot copy", weights.display()))?;
+            // Read, so that damage is noticed now.
+            Checkpoint::load(&weights)?.save(&self.run.best())?;
             (self.progress.best, self.progress.since_best) = (best, since_best);
             self.recent.clone_from(&training.recent);
         }

@@ -1,40 +1,41 @@
 //! What a training leaves on the disk.
 
-use std::fs;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::trainer::Trainer;
 use crate::checkpoint::{Checkpoint, Training, moments_of, weights_of};
-use crate::data::tokenizer::Tokenizer;
+use crate::files::rename_durably;
 
 impl Trainer {
     /// Saves everything, to go on from.
     pub(super) fn save(&self) -> Result<()> {
-        self.everything().save(&self.run.last())
+        self.everything()?.save(&self.run.last())
     }
 
     /// The same at a regular time, when a checkpoint is also kept under its step's name, if so configured.
+    ///
+    /// `last.gradus` is written after all else that belongs to this step, so that it tells whether that is there; what must
+    /// go waits until it is written. [`Run::reconcile`](super::Run::reconcile) puts right what a kill in between leaves.
     pub(super) fn save_and_keep(&self) -> Result<()> {
-        let mut checkpoint = self.everything();
-        checkpoint.save(&self.run.last())?;
-        let keep = self.config.train.keep;
-        if keep == 0 {
-            return Ok(());
-        }
-        if let Some(training) = &mut checkpoint.training {
+        let (step, keep) = (self.progress.step, self.config.train.keep);
+        let mut checkpoint = self.everything()?;
+        if keep > 0 {
             // They would make every one as large as ten.
-            training.recent.clear();
+            let recent = checkpoint.training.as_mut().map(|training| std::mem::take(&mut training.recent));
+            checkpoint.save(&self.run.after(step))?;
+            if let (Some(training), Some(recent)) = (&mut checkpoint.training, recent) {
+                training.recent = recent;
+            }
         }
-        checkpoint.save(&self.run.after(self.progress.step))?;
-        let kept = self.run.kept()?;
-        for path in &kept[..kept.len().saturating_sub(keep)] {
-            fs::remove_file(path).with_context(|| format!("{}: cannot remove", path.display()))?;
+        checkpoint.save(&self.run.last())?;
+        let pending = self.run.pending_best(step);
+        if pending.exists() {
+            rename_durably(&pending, &self.run.best())?;
         }
-        Ok(())
+        self.run.keep_last(keep)
     }
 
-    fn everything(&self) -> Checkpoint {
+    fn everything(&self) -> Result<Checkpoint> {
         let training = Training {
             averaged: self.ema.as_ref().map(|ema| (weights_of(&self.model), ema.steps)),
             adam_steps: self.adam.steps,
@@ -45,18 +46,21 @@ impl Trainer {
             spikes: self.spikes.clone(),
             data_checksum: self.data.checksum,
         };
-        Checkpoint { training: Some(training), ..self.weights_only() }
+        Ok(Checkpoint { training: Some(training), ..self.weights_only()? })
     }
 
     /// What it takes to translate.
-    pub(super) fn weights_only(&self) -> Checkpoint {
-        let json = |tokenizer: &Tokenizer| tokenizer.to_json().unwrap_or_default();
-        Checkpoint {
-            config: self.config.to_toml().unwrap_or_default(),
-            source_tokenizer: json(&self.data.source_tokenizer),
-            target_tokenizer: (!self.config.tokenizer.joint).then(|| json(&self.data.target_tokenizer)),
+    ///
+    /// # Errors
+    /// Where the configuration or a tokenizer cannot be written as text.
+    pub(super) fn weights_only(&self) -> Result<Checkpoint> {
+        let target = (!self.config.tokenizer.joint).then(|| self.data.target_tokenizer.to_json());
+        Ok(Checkpoint {
+            config: self.config.to_toml()?,
+            source_tokenizer: self.data.source_tokenizer.to_json()?,
+            target_tokenizer: target.transpose()?,
             weights: weights_of(&self.averaged()),
             training: None,
-        }
+        })
     }
 }

@@ -18,7 +18,7 @@ use super::run::Run;
 use super::spike::{Spike, Spikes};
 use super::step::{Step, StepOptions};
 use super::stepper::Stepper;
-use super::stop::stop_requested;
+use super::stop::{stop_requested, training_begins};
 use super::validate::Summary;
 use crate::checkpoint::{Progress, Weights};
 use crate::config::Config;
@@ -40,6 +40,10 @@ pub struct Trainer {
     pub(super) plan: Vec<Vec<usize>>,
     pub(super) metrics: Vec<String>,
     pub(super) recent: Vec<Weights>,
+    /// Steps that were left out since the last that was not.
+    pub(super) skipped_in_a_row: u64,
+    /// Whether the file of metrics lacks a line that could not be written.
+    metrics_lack: bool,
     pub(super) spikes: Spikes,
     /// Whether it goes on with a run that was audited when it began.
     pub(super) begun: bool,
@@ -105,6 +109,8 @@ impl Trainer {
             plan: Vec::new(),
             metrics: Vec::new(),
             recent: Vec::new(),
+            skipped_in_a_row: 0,
+            metrics_lack: false,
             spikes: Spikes::default(),
             begun: false,
             reporter: Reporter::new(),
@@ -147,9 +153,9 @@ impl Trainer {
         self.progress.step
     }
 
-    /// The run's folder.
-    pub fn run_folder(&self) -> String {
-        self.run.folder().display().to_string()
+    /// The run.
+    pub fn run(&self) -> &Run {
+        &self.run
     }
 
     /// Trains until a limit is reached or a signal comes.
@@ -164,6 +170,7 @@ impl Trainer {
         if self.config.train.audit && !self.begun {
             self.audit().inspect_err(|_| self.run.discard())?;
         }
+        training_begins();
         while !self.is_finished() {
             if let Some(camera) = &mut self.camera {
                 camera.watch(self.progress.step, &self.model);
@@ -187,7 +194,11 @@ impl Trainer {
             self.save_and_keep()?;
         }
         self.save()?;
+        self.refuse_nothing_learnt()?;
         let (summary, model) = self.conclude()?;
+        if self.metrics_lack {
+            self.write_metrics()?;
+        }
         let tokenizers = (&self.data.source_tokenizer, &self.data.target_tokenizer);
         self.reporter.line(&crate::teach::report::attempt(&self.run, &model, tokenizers));
         if let Some(camera) = self.camera.take() {
@@ -299,14 +310,15 @@ impl Trainer {
         progress.seconds += start.elapsed().as_secs_f64();
         progress.step_seconds += start.elapsed().as_secs_f64();
         if !finite {
-            return Ok(());
+            return self.refuse_only_skips();
         }
+        self.skipped_in_a_row = 0;
         if let Some(Spike { what, value, median }) = self.spikes.take(loss, norm) {
             self.reporter
                 .line(&format!("step {step}: a spike: {what} {value:.3}, where {median:.3} is usual"));
             self.record(
                 &json!({ "kind": "spike", "step": step, "what": what, "value": value, "median": median }),
-            )?;
+            );
         }
         let progress = &mut self.progress;
         progress.target_tokens += target_tokens as u64;
@@ -331,7 +343,7 @@ impl Trainer {
                 "seconds": (progress.seconds * 10.0).round() / 10.0,
             });
             (progress.pending_loss, progress.pending_tokens) = (0.0, 0);
-            self.record(&record)?;
+            self.record(&record);
         }
         let fraction = self.fraction_done();
         self.reporter.progress(fraction, &status);
@@ -347,15 +359,28 @@ impl Trainer {
         model
     }
 
-    pub(super) fn record(&mut self, record: &serde_json::Value) -> Result<()> {
+    /// Puts a line at the end of the metrics. They are in every checkpoint too, so a file that cannot be written ends nothing:
+    /// it is written whole as soon as that works again.
+    pub(super) fn record(&mut self, record: &serde_json::Value) {
         let path = self.run.metrics();
-        let line = record.to_string();
-        let append = || -> std::io::Result<()> {
-            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-            writeln!(file, "{line}")
+        let line = format!("{record}\n");
+        self.metrics.push(record.to_string());
+        let append = || OpenOptions::new().create(true).append(true).open(&path)?.write_all(line.as_bytes());
+        let written = match self.metrics_lack {
+            false => append().with_context(|| format!("{}: cannot write", path.display())),
+            true => self.write_metrics(),
         };
-        append().with_context(|| format!("{}: cannot write", path.display()))?;
-        self.metrics.push(line);
-        Ok(())
+        if let Err(error) = &written
+            && !self.metrics_lack
+        {
+            self.reporter.line(&format!("{error:#}; the training goes on"));
+        }
+        self.metrics_lack = written.is_err();
+    }
+
+    /// Writes all of the metrics.
+    pub(super) fn write_metrics(&self) -> Result<()> {
+        let lines: String = self.metrics.iter().map(|line| format!("{line}\n")).collect();
+        self.run.write("metrics.jsonl", &lines)
     }
 }

@@ -267,7 +267,7 @@ mod tests {
                 ..TrainConfig::default()
             },
         };
-        let run = Run::create(&folder.path().join("run")).unwrap();
+        let run = Run::create(&folder.path().join("run"), false).unwrap();
         let mut corpora = Corpora::read(&config.data, config.train.seed).unwrap();
         let data = Prepared::new(&mut corpora, &config, None).unwrap();
         let mut trainer = Trainer::new(config, run.clone(), corpora, data).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use autograd::{Device, Parameters};
 use nn::Transformer;
 use serde::Serialize;
@@ -17,6 +17,7 @@ use crate::data::Pair;
 use crate::data::batch::plan_epoch;
 use crate::decode::{Search, translate};
 use crate::metrics::{BleuOptions, ChrfOptions, bleu, chrf};
+use crate::terminal::{Lines, printable};
 
 /// What a finished training has to show.
 #[derive(Clone, Debug, Serialize)]
@@ -74,7 +75,8 @@ impl Trainer {
         let (step, epoch) = (self.progress.step, self.progress.epoch);
         let metric = self.config.train.best;
         let score = scores.by(metric);
-        let best = self.progress.best.is_none_or(|best| metric.is_better(score, best));
+        let best =
+            scores.loss.is_finite() && self.progress.best.is_none_or(|best| metric.is_better(score, best));
         let Scores { loss, bleu, chrf } = scores;
         self.reporter.line(&format!(
             "step {step}, epoch {}: validation loss {loss:.3}, perplexity {:.2}, BLEU {bleu:.2}, chrF {chrf:.2}{}",
@@ -85,7 +87,8 @@ impl Trainer {
         let samples = self.show_samples(&translations);
         if best {
             (self.progress.best, self.progress.since_best) = (Some(score), 0);
-            self.weights_only().save(&self.run.best())?;
+            // It takes its place when the checkpoint that says so is written.
+            self.weights_only()?.save(&self.run.pending_best(step))?;
         } else {
             self.progress.since_best += 1;
         }
@@ -104,8 +107,10 @@ impl Trainer {
             "bleu": bleu,
             "chrf": chrf,
             "seconds": (self.progress.seconds * 10.0).round() / 10.0,
+            "best": best,
+            "text_checksum": self.data.valid_checksum,
             "samples": samples,
-        }))?;
+        }));
         if self.is_out_of_patience() {
             let count = self.progress.since_best;
             let times = if count == 1 { "validation".to_owned() } else { format!("{count} validations") };
@@ -124,7 +129,7 @@ impl Trainer {
             let (pair, translation) = (&self.corpora.valid[i], &translations[i]);
             let lines = [("source", &pair.source), ("model", translation), ("reference", &pair.target)];
             for (who, text) in lines {
-                self.reporter.line(&format!("    {who:<10}{text}"));
+                self.reporter.line(&format!("    {who:<10}{}", printable(text, Lines::Joined)));
             }
             samples.push(json!({ "source": pair.source, "model": translation, "reference": pair.target }));
         }
@@ -159,11 +164,17 @@ impl Trainer {
     /// Chooses the finished model, the mean of the last validations' weights or the best single one, by the metric of the
     /// configuration; tests it; and gives what that showed, and the model.
     pub(super) fn conclude(&mut self) -> Result<(Summary, Transformer)> {
+        if self.progress.best.is_none() {
+            bail!(
+                "no validation gave a loss that is a number, so there is no model to keep; {} holds the training",
+                self.run.last().display()
+            );
+        }
         let best = Checkpoint::load(&self.run.best())?;
         let mut model = self.model.clone();
         load_weights(&mut model, &best.weights)?;
         let (mut scores, _) = self.validation_scores(&model);
-        let mut finished = Checkpoint { weights: best.weights, ..self.weights_only() };
+        let mut finished = Checkpoint { weights: best.weights, ..self.weights_only()? };
         if self.recent.len() > 1 {
             let mut mean = Mean::default();
             for weights in &self.recent {
@@ -208,7 +219,7 @@ impl Trainer {
         };
         let mut record = serde_json::to_value(&summary).context("the summary cannot be written as JSON")?;
         record["kind"] = json!("end");
-        self.record(&record)?;
+        self.record(&record);
         // Pages are made on the processor.
         model.move_to(&Device::Cpu);
         Ok((summary, model))

@@ -36,6 +36,9 @@ pub(in crate::cli) struct Arguments {
     /// Folder of the run
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+    /// Write over files in that folder that are of no run
+    #[arg(long, conflicts_with = "resume")]
+    pub(super) force: bool,
     /// Go on with the run in this folder; --src and the like say where its text lies now, if elsewhere
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "config"])]
     pub(super) resume: Option<PathBuf>,
@@ -43,8 +46,8 @@ pub(in crate::cli) struct Arguments {
     /// comes with it
     #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["resume", "preset", "lowercase", "vocab_size", "separate_vocab"])]
     pub(super) init_from: Option<PathBuf>,
-    /// What not to take over from that checkpoint beside its weights
-    #[arg(long, value_name = "PART", value_delimiter = ',', requires = "init_from")]
+    /// What not to take over from that checkpoint beside its weights; with --resume, only the best score so far: best
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
     pub(super) reset: Vec<Reset>,
     /// Passes over the training text
     #[arg(long, value_name = "N")]

@@ -6,46 +6,53 @@ mod resume;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 pub(super) use arguments::Arguments;
 
 use super::text::default_config;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, DataConfig};
-use crate::train::{Corpora, Outcome, Prepared, Run, Summary, Trainer, install_stop_signals, tokenizers_of};
+use crate::train::{
+    Corpora, Outcome, Prepared, Run, STOPPED, Summary, Trainer, install_stop_signals, prepare, tokenizers_of,
+};
+use crate::{note, out, terminal};
 
 pub(in crate::cli) fn run(arguments: &Arguments) -> Result<ExitCode> {
     install_stop_signals()?;
     let device = arguments.device.open()?;
     let mut trainer = match &arguments.resume {
-        Some(folder) => resume::resume(arguments, Run::open(folder)?)?,
+        Some(folder) => resume::resume(arguments, Run::open_locked(folder)?)?,
         None => start(arguments)?,
     };
-    trainer.move_to(&device)?;
-    if arguments.film {
-        trainer.film()?;
-    }
+    let run = trainer.run().clone();
+    let mut equip = || {
+        trainer.move_to(&device)?;
+        if arguments.film { trainer.film() } else { Ok(()) }
+    };
+    equip().inspect_err(|_: &anyhow::Error| run.discard())?;
     match trainer.train()? {
         Outcome::Finished(summary) => {
             if arguments.json {
-                eprintln!("{}", closing_words(&summary));
-                println!("{}", serde_json::to_string(&summary)?);
+                note!("{}", closing_words(&summary));
+                terminal::data(&serde_json::to_string(&summary)?)?;
             } else {
-                println!("{}", closing_words(&summary));
+                out!("{}", closing_words(&summary))?;
             }
             Ok(ExitCode::SUCCESS)
         }
         Outcome::Stopped => {
-            let run = trainer.run_folder();
-            eprintln!("saved at step {}; go on with: gradus train --resume {run}", trainer.steps());
-            // The code of a program that Ctrl-C has ended.
-            Ok(ExitCode::from(130))
+            let folder = run.folder().display();
+            note!("saved at step {}; go on with: gradus train --resume {folder}", trainer.steps());
+            Ok(ExitCode::from(STOPPED))
         }
     }
 }
 
 fn start(arguments: &Arguments) -> Result<Trainer> {
+    if arguments.init_from.is_none() && !arguments.reset.is_empty() {
+        bail!("--reset goes with --init-from or --resume");
+    }
     let from = arguments.init_from.as_deref().map(Origin::read).transpose()?;
     let mut config = match (&arguments.config, &from) {
         (Some(path), _) => Config::read(path)?,
@@ -67,13 +74,18 @@ fn start(arguments: &Arguments) -> Result<Trainer> {
     }
     config.validate()?;
     config.fill_defaults();
+    // Before the text is read and the tokenizer trained, so that nobody else begins in the same folder meanwhile.
+    let run = prepare(|| match &arguments.out {
+        Some(folder) => Run::create(folder, arguments.force),
+        None => Run::create_named(if config.data.is_builtin() { "builtin" } else { "translate" }),
+    })?;
+    begin(arguments, config, run.clone(), from).inspect_err(|_| run.discard())
+}
+
+fn begin(arguments: &Arguments, config: Config, run: Run, from: Option<Origin>) -> Result<Trainer> {
     let mut corpora = Corpora::read(&config.data, config.train.seed)?;
     let tokenizers = from.as_ref().map(|from| tokenizers_of(&from.checkpoint)).transpose()?;
     let data = Prepared::new(&mut corpora, &config, tokenizers)?;
-    let run = match &arguments.out {
-        Some(folder) => Run::create(folder)?,
-        None => Run::create_named(if config.data.is_builtin() { "builtin" } else { "translate" })?,
-    };
     match &from {
         None => Trainer::new(config, run, corpora, data),
         Some(Origin { path, checkpoint, .. }) => {

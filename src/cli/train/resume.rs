@@ -5,13 +5,20 @@ use anyhow::{Context, Result, bail};
 use super::arguments::Arguments;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, DataConfig};
-use crate::train::{Corpora, Prepared, Run, Trainer, tokenizers_of};
+use crate::train::{Corpora, Prepared, Reset, Run, Trainer, tokenizers_of};
 
 /// A training that goes on with this run, to the limits that the options name.
 ///
 /// # Errors
 /// Where the run holds no training, or the options ask for another one.
 pub(super) fn resume(arguments: &Arguments, run: Run) -> Result<Trainer> {
+    let forgets_best = match arguments.reset.as_slice() {
+        [] => false,
+        [Reset::Best] => true,
+        _ => bail!(
+            "--reset: only best can be reset in a run that goes on; --init-from begins another with its weights"
+        ),
+    };
     let path = run.last();
     if !path.exists() {
         let name = run.folder().display();
@@ -31,7 +38,7 @@ pub(super) fn resume(arguments: &Arguments, run: Run) -> Result<Trainer> {
     config.validate()?;
     let mut corpora = Corpora::read(&config.data, config.train.seed)?;
     let data = Prepared::new(&mut corpora, &config, Some(tokenizers_of(&checkpoint)?))?;
-    Trainer::resume(config, run, corpora, data, checkpoint)
+    Trainer::resume(config, run, corpora, data, checkpoint, forgets_best)
 }
 
 /// The first setting that the command line wants otherwise than the run has it, other than those that may change: limits, and

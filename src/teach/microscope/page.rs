@@ -72,6 +72,7 @@ impl Microscope {
         let detail = Detail::within(self, ROOM);
         let nodes: Vec<Value> = (0..self.nodes.len()).map(|place| self.node(place, detail)).collect();
         json!({
+            "$generator": "Gradus",
             "version": env!("CARGO_PKG_VERSION"),
             "computed": "f64",
             "stored": detail.name(),

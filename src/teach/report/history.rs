@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// One line. What a later version adds is passed over.
 #[derive(Debug, Deserialize)]
@@ -23,11 +23,14 @@ pub(super) struct Steps {
     /// The last of them.
     pub(super) step: u64,
     /// Mean loss of a target token, label smoothing included.
+    #[serde(deserialize_with = "number")]
     pub(super) loss: f64,
     pub(super) rate: f64,
     /// Of the last step, before clipping.
+    #[serde(deserialize_with = "number")]
     pub(super) gradient_norm: f64,
     /// Target tokens a second since the training began, validation not counted.
+    #[serde(deserialize_with = "number")]
     pub(super) tokens_per_second: f64,
 }
 
@@ -35,7 +38,9 @@ pub(super) struct Steps {
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Validation {
     pub(super) step: u64,
+    #[serde(deserialize_with = "number")]
     pub(super) loss: f64,
+    #[serde(deserialize_with = "number")]
     pub(super) bleu: f64,
     #[serde(default)]
     pub(super) samples: Vec<Sample>,
@@ -54,12 +59,19 @@ pub(super) struct Sample {
 pub(super) struct End {
     pub(super) test_bleu: Option<f64>,
     pub(super) unseen_pair_bleu: Option<f64>,
+    #[serde(deserialize_with = "number")]
     pub(super) valid_bleu: f64,
     pub(super) steps: u64,
     pub(super) epochs: u64,
     pub(super) seconds: f64,
+    #[serde(deserialize_with = "number")]
     pub(super) tokens_per_second: f64,
     pub(super) parameters: u64,
+}
+
+/// A number, which JSON calls `null` where it is NaN or infinite.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// A training from its beginning to its end, or to where it has come.
@@ -73,12 +85,15 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Reads `metrics.jsonl`.
+    /// Reads `metrics.jsonl`. A last line that is cut, where a training was killed or the disk was full, is passed over.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let name = path.display();
-        let text = std::fs::read_to_string(path).with_context(|| format!("{name}: cannot read"))?;
+        // The cut may go through a character.
+        let bytes = std::fs::read(path).with_context(|| format!("{name}: cannot read"))?;
+        let text = String::from_utf8_lossy(&bytes);
         let mut history = Self::default();
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        for (number, line) in text[..whole].lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             match serde_json::from_str(line).with_context(|| format!("{name}:{}", number + 1))? {
                 Record::Train(steps) => {
                     // What was the end is not, where a run went on.
@@ -125,5 +140,18 @@ mod tests {
         std::fs::write(&path, format!("{line}\n{{\"kind\":\"valid\"}}\n")).unwrap();
         let error = format!("{:#}", History::read(&path).unwrap_err());
         assert!(error.contains("metrics.jsonl:2: ") && error.contains("missing field"), "{error}");
+    }
+
+    #[test]
+    fn a_cut_last_line_and_numbers_that_are_none_end_no_report() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let line = r#"{"kind":"valid","step":8,"loss":null,"bleu":0.0}"#;
+        for cut in ["", "{\"kind\":\"tra", "\u{e9}"] {
+            let bytes = format!("{line}\n{cut}").into_bytes();
+            std::fs::write(&path, &bytes[..bytes.len() - usize::from(cut == "\u{e9}")]).unwrap();
+            let history = History::read(&path).unwrap();
+            assert!(history.valid[0].loss.is_nan() && history.last_step() == 8, "{cut}");
+        }
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn page(title: &str, history: &History, readings: &[Reading], config:
         (DOCTYPE)
         html lang="en" {
             head {
+                meta name="generator" content="Gradus";
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { "Training report: " (title) }

@@ -19,6 +19,7 @@ mod not_finite;
 mod parameters;
 mod program;
 mod recipes;
+mod settings;
 mod teaching;
 mod tokenizers_equal_python;
 mod training_options;

@@ -20,9 +20,13 @@ mod text;
 mod train;
 mod translate;
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use anyhow::{Result, bail};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::limits::MAX_THREADS;
 
 /// Trains translation Transformers on an autodiff engine written from scratch.
 #[derive(Debug, Parser)]
@@ -54,7 +58,7 @@ enum Command {
 pub fn main() -> ExitCode {
     // A reader that has seen enough, such as `head`, ends the program and is no error.
     sigpipe::reset();
-    let result = match Cli::parse().command {
+    let result = match parse().command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Average(arguments) => average::run(&arguments),
         Command::Translate(arguments) => translate::run(&arguments),
@@ -80,10 +84,36 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Reads the command line. A number below 0 behind an option is a wrong value of that option, and not another option.
+fn parse() -> Cli {
+    let command = Cli::command().mut_subcommands(|command| {
+        command.mut_args(|arg| {
+            let takes_values = arg.get_action().takes_values();
+            arg.allow_negative_numbers(takes_values)
+        })
+    });
+    Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+}
+
 /// The number of threads to run, where 0 asks for one a core.
-fn thread_count(asked: usize) -> usize {
-    match asked {
+///
+/// # Errors
+/// Where so many are asked for that no machine has them.
+fn thread_count(asked: usize) -> Result<usize> {
+    at_most("--threads", asked, MAX_THREADS)?;
+    Ok(match asked {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => count,
+    })
+}
+
+/// Whether the number that an option was given is no more than `most`.
+///
+/// # Errors
+/// One line naming the option.
+fn at_most<N: PartialOrd + Display>(option: &str, number: N, most: N) -> Result<()> {
+    if number > most {
+        bail!("{option} {number} is more than {most}");
     }
+    Ok(())
 }

@@ -50,6 +50,9 @@ impl Default for Search {
 }
 
 impl Search {
+    /// The most hypotheses of a source that can be followed at once.
+    pub const MOST_ROWS: usize = 1024;
+
     /// One most probable word after the other.
     pub fn greedy() -> Self {
         Self { beam: 1, ..Self::default() }
@@ -98,6 +101,10 @@ impl Search {
         }
         if nbest == 0 || nbest > self.rows() {
             return Err(format!("nbest = {nbest} is not in 1..=beam, and beam = {beam}"));
+        }
+        let (name, rows) = if self.sampling.is_some() { ("nbest", nbest) } else { ("beam", beam) };
+        if rows > Self::MOST_ROWS {
+            return Err(format!("{name} = {rows} is more than {}", Self::MOST_ROWS));
         }
         let alpha = length_penalty.alpha();
         if !(alpha >= 0.0 && alpha.is_finite()) {

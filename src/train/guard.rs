@@ -51,12 +51,18 @@ impl Trainer {
             return self.record(&json!({ "kind": "skip", "step": step, "reason": reason }));
         }
         let last = self.run.last();
-        match Checkpoint::load(&last).ok().and_then(|checkpoint| checkpoint.training) {
-            Some(training) => {
-                let (path, good) = (last.display(), training.progress.step);
+        if !last.exists() {
+            bail!("{reason}; no checkpoint was saved before; a lower rate may help");
+        }
+        let path = last.display();
+        match Checkpoint::load(&last).map(|checkpoint| checkpoint.training) {
+            Ok(Some(training)) => {
+                let good = training.progress.step;
                 bail!("{reason}; {path} is as it was after step {good}; a lower rate may help")
             }
-            None => bail!("{reason}; no checkpoint was saved before; a lower rate may help"),
+            Ok(None) => bail!("{reason}; {path} holds weights only; a lower rate may help"),
+            // Which names the file.
+            Err(error) => bail!("{reason}; {error:#}; a lower rate may help"),
         }
     }
 

@@ -255,7 +255,10 @@ mod tests {
             "model.d_model = 200000: this model would take 7.0 TiB; there are 22.0 GiB"
         );
         for (change, key) in [
-            ((|config| config.ffn = usize::MAX) as fn(&mut TransformerConfig), "model.ffn = 18446744073709551615"),
+            (
+                (|config| config.ffn = usize::MAX) as fn(&mut TransformerConfig),
+                "model.ffn = 18446744073709551615",
+            ),
             (|config| config.encoder_layers = 1 << 40, "model.encoder_layers = 1099511627776"),
             (|config| config.decoder_layers = usize::MAX, "model.decoder_layers = "),
             (|config| config.max_length = usize::MAX, "model.max_length = "),
@@ -284,7 +287,8 @@ mod tests {
         write("proc/meminfo", "MemTotal: 9000 kB\nMemAvailable:    4000 kB\nSwapFree:  96 kB\n");
         assert_eq!(there_are(), Some(4096.0 * 1024.0));
         write("proc/self/status", "Name: x\nVmSize:\t 1000 kB\n");
-        let limits = |space: &str| format!("Limit  Soft  Hard  Units\nMax address space  {space}  unlimited  bytes\n");
+        let limits =
+            |space: &str| format!("Limit  Soft  Hard  Units\nMax address space  {space}  unlimited  bytes\n");
         write("proc/self/limits", &limits("unlimited"));
         assert_eq!(there_are(), Some(4096.0 * 1024.0));
         write("proc/self/limits", &limits("2048000"));

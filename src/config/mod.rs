@@ -123,8 +123,9 @@ impl Config {
         };
         let largest = |side| batches.iter().map(|batch| tokens(batch, side)).fold(0.0, f64::max);
         let at_once = train.thread_count().min(train.shards) as f64 / train.shards as f64;
-        let [source, target] = [|example: &Example| example.source.len(), |example: &Example| example.target.len()]
-            .map(|side| at_once * largest(side));
+        let [source, target] =
+            [|example: &Example| example.source.len(), |example: &Example| example.target.len()]
+                .map(|side| at_once * largest(side));
         memory::weigh_batch(architecture, source, target)
     }
 

@@ -36,7 +36,9 @@ fn text_that_is_found_nowhere_is_named_with_the_places() {
     fs::rename(folder.join("run"), elsewhere.path().join("moved")).unwrap();
     let said = complaint(elsewhere.path(), &["train", "--resume", "moved", "--steps", "4"]);
     let here = fs::canonicalize(elsewhere.path()).unwrap();
-    for part in ["a.txt: cannot read: there is nothing at this relative path", "in moved and the folders", "--src"] {
+    for part in
+        ["a.txt: cannot read: there is nothing at this relative path", "in moved and the folders", "--src"]
+    {
         assert!(said.contains(part), "{said}");
     }
     assert!(said.contains(&format!("working folder {}", here.display())), "{said}");

@@ -20,13 +20,18 @@ pub(super) fn run_named(path: &Path) -> Result<Run> {
         return Run::open(path);
     }
     let name = path.display();
-    let Some(run) = path.parent().and_then(Path::parent).map(or_here).and_then(|folder| Run::open(folder).ok())
+    let Some(run) =
+        path.parent().and_then(Path::parent).map(or_here).and_then(|folder| Run::open(folder).ok())
     else {
-        bail!("{name}: is a file; --resume takes the folder of a run, --init-from begins a new one with a checkpoint");
+        bail!(
+            "{name}: is a file; --resume takes the folder of a run, --init-from begins a new one with a checkpoint"
+        );
     };
     if run.last().file_name() != path.file_name() {
         let folder = run.folder().display();
-        bail!("{name}: --resume {folder} goes on from the last checkpoint; a new run begins with another: --init-from {name}");
+        bail!(
+            "{name}: --resume {folder} goes on from the last checkpoint; a new run begins with another: --init-from {name}"
+        );
     }
     Ok(run)
 }

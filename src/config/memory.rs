@@ -258,6 +258,27 @@ mod tests {
     }
 
     #[test]
+    fn steps_that_no_memory_holds_are_named_by_what_makes_them_so() {
+        let base = Preset::Base.config(32_000, 32_000);
+        if available().is_some() {
+            let training = Purpose::Training { averaged: false };
+            let parts = weigh_parts(&base, training, 10_000_000).unwrap_err().to_string();
+            assert!(
+                parts.starts_with("train.accumulate and train.shards: 10000000 gradients at a time"),
+                "{parts}"
+            );
+            let batch = weigh_batch(&base, 1e12, 0.0).unwrap_err().to_string();
+            assert!(
+                batch.starts_with("train.batch_tokens: a batch would take 109.1 PiB; there are "),
+                "{batch}"
+            );
+        }
+        let tiny = nn::TransformerConfig { d_model: 2, ffn: 1, ..Preset::Tiny.config(9, 9) };
+        weigh_parts(&tiny, Purpose::Training { averaged: true }, 4).unwrap();
+        weigh_batch(&tiny, 100.0, 100.0).unwrap();
+    }
+
+    #[test]
     fn sizes_are_readable() {
         assert_eq!(readable(1536.0), "1.5 KiB");
         assert_eq!(readable(3.1 * 1024f64.powi(4)), "3.1 TiB");

@@ -88,6 +88,11 @@ impl Search {
         if beam == 0 {
             return Err("beam must not be 0".into());
         }
+        for (name, rows) in [("nbest", nbest), ("beam", beam)] {
+            if rows > Self::MOST_ROWS {
+                return Err(format!("{name} = {rows} is more than {}", Self::MOST_ROWS));
+            }
+        }
         if let Some(sampling) = &self.sampling {
             if beam != 1 {
                 return Err(format!(
@@ -101,10 +106,6 @@ impl Search {
         }
         if nbest == 0 || nbest > self.rows() {
             return Err(format!("nbest = {nbest} is not in 1..=beam, and beam = {beam}"));
-        }
-        let (name, rows) = if self.sampling.is_some() { ("nbest", nbest) } else { ("beam", beam) };
-        if rows > Self::MOST_ROWS {
-            return Err(format!("{name} = {rows} is more than {}", Self::MOST_ROWS));
         }
         let alpha = length_penalty.alpha();
         if !(alpha >= 0.0 && alpha.is_finite()) {

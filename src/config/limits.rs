@@ -32,8 +32,8 @@ pub const MAX_WIDTH: usize = 1 << 20;
 /// The widest inner layer of a feed-forward network.
 pub const MAX_FFN: usize = 1 << 24;
 
-/// The highest learning rate: far above what any training survives, and far below where `f32` ends.
-pub const MAX_RATE: f64 = 1e6;
+/// The highest learning rate: beyond it `f32` ends.
+pub const MAX_RATE: f64 = 1e38;
 
 /// The strongest decay of weights, and the largest α of R-Drop.
 pub const MAX_STRENGTH: f64 = 1e3;
@@ -86,6 +86,17 @@ pub(super) fn is_share(share: f64) -> bool {
 pub(super) fn not_negative(key: &str, number: f64) -> Result<()> {
     if !(number >= 0.0 && number.is_finite()) {
         bail!("{key} = {number} is not a number of at least 0");
+    }
+    Ok(())
+}
+
+/// Whether a rate is no more than [`MAX_RATE`].
+///
+/// # Errors
+/// One line naming the setting.
+pub(super) fn rate(key: &str, rate: f64) -> Result<()> {
+    if rate > MAX_RATE {
+        bail!("{key} = {rate:e} is more than {MAX_RATE:e}");
     }
     Ok(())
 }

@@ -227,16 +227,16 @@ impl TrainConfig {
     fn validate_schedule(&self) -> Result<()> {
         self.schedule.validate().map_err(|error| anyhow!("{error}"))?;
         match self.schedule {
-            Schedule::Constant { rate } => limits::at_most("rate", rate, limits::MAX_RATE),
+            Schedule::Constant { rate } => limits::rate("rate", rate),
             Schedule::Noam { d_model, factor, .. } => {
                 if d_model == 0 {
                     bail!("d_model must not be 0");
                 }
-                limits::at_most("factor", factor, limits::MAX_RATE)
+                limits::rate("factor", factor)
             }
             Schedule::InverseSqrt { peak, .. }
             | Schedule::Cosine { peak, .. }
-            | Schedule::Linear { peak, .. } => limits::at_most("peak", peak, limits::MAX_RATE),
+            | Schedule::Linear { peak, .. } => limits::rate("peak", peak),
         }
     }
 }

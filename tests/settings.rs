@@ -268,9 +268,9 @@ fn changed(arguments: &[&str], option: &str, number: &str) -> Vec<String> {
     }
     // What looks like an option is given in a way that leaves no doubt.
     if number == "-inf" {
-        all.push(format!("{flag}={number}"))
+        all.push(format!("{flag}={number}"));
     } else {
-        all.extend([flag, number.to_owned()])
+        all.extend([flag, number.to_owned()]);
     }
     all
 }

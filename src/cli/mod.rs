@@ -58,7 +58,7 @@ enum Command {
 pub fn main() -> ExitCode {
     // A reader that has seen enough, such as `head`, ends the program and is no error.
     sigpipe::reset();
-    let result = match parse().command {
+    let result = match parse().unwrap_or_else(|error| error.exit()).command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Average(arguments) => average::run(&arguments),
         Command::Translate(arguments) => translate::run(&arguments),
@@ -85,14 +85,17 @@ pub fn main() -> ExitCode {
 }
 
 /// Reads the command line. A number below 0 behind an option is a wrong value of that option, and not another option.
-fn parse() -> Cli {
+///
+/// # Errors
+/// What clap has to say; help is one of these.
+fn parse() -> Result<Cli, clap::Error> {
     let command = Cli::command().mut_subcommands(|command| {
         command.mut_args(|arg| {
             let takes_values = arg.get_action().takes_values();
             arg.allow_negative_numbers(takes_values)
         })
     });
-    Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    Cli::from_arg_matches(&command.try_get_matches()?)
 }
 
 /// The number of threads to run, where 0 asks for one a core.

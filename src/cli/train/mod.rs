@@ -19,7 +19,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<ExitCode> {
     install_stop_signals()?;
     let device = arguments.device.open()?;
     let mut trainer = match &arguments.resume {
-        Some(path) => resume::resume(arguments, resume::run_named(path)?)?,
+        Some(path) => resume::resume(arguments, Run::open(&resume::folder_named(path)?)?)?,
         None => start(arguments)?,
     };
     trainer.move_to(&device)?;

@@ -1,7 +1,7 @@
 //! `gradus train --resume`
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -11,18 +11,17 @@ use crate::checkpoint::Checkpoint;
 use crate::config::{Config, DataConfig};
 use crate::train::{Corpora, Prepared, Run, Trainer, tokenizers_of};
 
-/// The run that `--resume` names: by its folder, or by the checkpoint there that a training goes on from.
+/// The folder of the run that `--resume` names: by itself, or by the checkpoint there that a training goes on from.
 ///
 /// # Errors
-/// Where there is none, or another file of a run is named.
-pub(super) fn run_named(path: &Path) -> Result<Run> {
+/// Where another file is named.
+pub(super) fn folder_named(path: &Path) -> Result<PathBuf> {
     if !path.is_file() {
-        return Run::open(path);
+        return Ok(path.to_owned());
     }
     let name = path.display();
-    let Some(run) =
-        path.parent().and_then(Path::parent).map(or_here).and_then(|folder| Run::open(folder).ok())
-    else {
+    let folder = path.parent().and_then(Path::parent).map(or_here);
+    let Some(run) = folder.and_then(|folder| Run::open(folder).ok()) else {
         bail!(
             "{name}: is a file; --resume takes the folder of a run, --init-from begins a new one with a checkpoint"
         );
@@ -33,7 +32,7 @@ pub(super) fn run_named(path: &Path) -> Result<Run> {
             "{name}: --resume {folder} goes on from the last checkpoint; a new run begins with another: --init-from {name}"
         );
     }
-    Ok(run)
+    Ok(run.folder().to_owned())
 }
 
 /// A path that is empty is the working folder.

@@ -15,12 +15,12 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use nn::{Init, Transformer, TransformerConfig};
+use nn::{Init, Transformer};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::json;
 
 use crate::checkpoint::{Array, Checkpoint, Weights, load_weights};
-use crate::config::Config;
+use crate::config::{Config, Purpose};
 use crate::data::tokenizer::{BOS, EOS, PAD, Tokenizer, UNK};
 use crate::files::{Pending, remove_durably, rename_durably};
 use crate::train::{Run, tokenizers_of};
@@ -47,7 +47,7 @@ const METADATA: &str = "gradus";
 pub fn export(checkpoint: &Checkpoint, folder: &Path, forced: bool) -> Result<()> {
     let config = Config::from_toml(&checkpoint.config).context("configuration")?;
     let tokenizers = tokenizers_of(checkpoint)?;
-    let (architecture, _) = architecture(&config, &tokenizers)?;
+    let (architecture, _) = config.architecture(vocabularies(&tokenizers), Purpose::Reading)?;
     fs::create_dir_all(folder).with_context(|| format!("{}: cannot make the folder", folder.display()))?;
     let settings = json!({
         "source_vocab": architecture.source_vocab,
@@ -135,8 +135,9 @@ pub fn import(folder: &Path) -> Result<Checkpoint> {
     }
     let bytes = fs::read(folder.join(WEIGHTS)).with_context(|| format!("{}: cannot read", named(WEIGHTS)))?;
     let weights = from_safetensors(&bytes).with_context(|| named(WEIGHTS))?;
-    let (architecture, resolved) =
-        architecture(&config, &(source, target)).with_context(|| named(SETTINGS))?;
+    let (architecture, resolved) = config
+        .architecture(vocabularies(&(source, target)), Purpose::Reading)
+        .with_context(|| named(SETTINGS))?;
     let mut model: Transformer = Transformer::new(&architecture, &mut Init::seeded(0));
     load_weights(&mut model, &weights).with_context(|| named(WEIGHTS))?;
     Ok(Checkpoint {
@@ -166,11 +167,8 @@ fn fill(checkpoint: &Checkpoint, run: &Run) -> Result<()> {
     checkpoint.save(&run.model())
 }
 
-fn architecture(
-    config: &Config,
-    (source, target): &(Tokenizer, Tokenizer),
-) -> Result<(TransformerConfig, crate::config::ModelConfig)> {
-    config.model.resolve(source.vocab_size(), target.vocab_size(), config.tokenizer.joint)
+fn vocabularies((source, target): &(Tokenizer, Tokenizer)) -> (usize, usize) {
+    (source.vocab_size(), target.vocab_size())
 }
 
 fn to_safetensors(weights: &Weights, settings: &str) -> Result<Vec<u8>> {

@@ -20,6 +20,7 @@ mod not_finite;
 mod parameters;
 mod program;
 mod recipes;
+mod settings;
 mod streams_and_signals;
 mod teaching;
 mod tokenizers_equal_python;

@@ -97,7 +97,7 @@ fn a_rate_that_breaks_the_weights_leaves_no_broken_checkpoint_skip_or_not() {
         let project = small_project();
         let folder = project.path();
         let arguments =
-            ["train", "--config", "small.toml", "--out", "run", "--steps", "50", "--rate", "1e39"];
+            ["train", "--config", "small.toml", "--out", "run", "--steps", "50", "--rate", "1e38"];
         let output = run(folder, &[&arguments[..], &["--warmup", "1"], more].concat());
         assert_eq!(output.status.code(), Some(1));
         let said = last_line(&output);

@@ -1,11 +1,13 @@
 //! What is measured.
 
+use anyhow::Result;
 use autograd::rng::Stream;
 use clap::ValueEnum;
 use nn::{Dropouts, NormPlacement, Preset, TransformerConfig};
 
 use serde::Serialize;
 
+use crate::config::{Purpose, memory};
 use crate::data::batch::Example;
 
 /// A model and the sizes of its batches.
@@ -82,6 +84,15 @@ impl Workload {
             heads: width * config.heads,
             ..config
         }
+    }
+
+    /// Looks whether there is memory for the model, to be trained or to decode with.
+    ///
+    /// # Errors
+    /// One line that says what it would take and what there is.
+    pub fn weigh(&self, training: bool) -> Result<()> {
+        let purpose = if training { Purpose::Training { averaged: false } } else { Purpose::Reading };
+        memory::weigh(&self.model(0.0), purpose)
     }
 
     /// A batch of random sentences. The first has full length on both sides; of the others each side is shorter by

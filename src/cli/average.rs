@@ -93,7 +93,7 @@ fn last_of(folder: &Path, count: usize) -> Result<Vec<PathBuf>> {
     }
     if kept.len() < count {
         bail!(
-            "{name}: has kept {} checkpoints, not {count}; gradus train --keep {count} keeps them",
+            "{name}: has kept {} checkpoints, not {count}, as --last asks for; gradus train --keep {count} keeps them",
             kept.len()
         );
     }

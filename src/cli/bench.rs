@@ -63,17 +63,23 @@ enum Part {
     Decode,
 }
 
+/// The most steps that can be asked for: what is measured of each stays in memory.
+const MOST_STEPS: usize = 1_000_000;
+
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let &Arguments { dropout, steps, warmup, only, profile, .. } = arguments;
     if steps == 0 {
         bail!("--steps must not be 0");
     }
+    super::at_most("--steps", steps, MOST_STEPS)?;
+    super::at_most("--warmup", warmup, MOST_STEPS)?;
     if !(0.0..1.0).contains(&dropout) {
         bail!("--dropout {dropout} is not in [0, 1)");
     }
     let named = Workload::named(arguments.workload);
     let workload = arguments.double.map_or(named, |what| named.doubled(what));
-    let threads = super::thread_count(arguments.threads);
+    let threads = super::thread_count(arguments.threads)?;
+    workload.weigh(only != Some(Part::Decode))?;
     let device = arguments.device.open()?;
     let mut reporter = Reporter::new();
     // First, so that the peak of memory is that of training.

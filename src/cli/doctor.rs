@@ -69,6 +69,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     config.validate()?;
 
     reporter.progress(0.0, "reading");
+    if let Some(path) = &arguments.model {
+        config.data.locate(path);
+    }
     let parts = read(&config)?;
     reporter.progress(0.0, "learning a vocabulary");
     let origin = match &arguments.model {

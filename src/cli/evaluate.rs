@@ -153,10 +153,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The most samples that can be drawn: the score of each stays in memory.
+const MOST_SAMPLES: usize = 1_000_000;
+
 fn bootstrap(arguments: &Arguments) -> Result<Option<Bootstrap>> {
     let samples = match (arguments.bootstrap, &arguments.baseline) {
         (Some(0), _) => bail!("--bootstrap must not be 0"),
-        (Some(samples), _) => samples,
+        (Some(samples), _) => {
+            super::at_most("--bootstrap", samples, MOST_SAMPLES)?;
+            samples
+        }
         (None, Some(_)) => Bootstrap::default().samples,
         (None, None) => return Ok(None),
     };
@@ -169,7 +175,7 @@ fn translations(arguments: &Arguments, model: &Path, input: &[String]) -> Result
     let texts: Vec<&str> = input.iter().map(String::as_str).collect();
     let bar = SentenceBar::new(texts.len());
     let tokenizers = (&model.source_tokenizer, &model.target_tokenizer);
-    let threads = super::thread_count(arguments.threads);
+    let threads = super::thread_count(arguments.threads)?;
     let translations =
         translate(&model.transformer, tokenizers, &texts, &search, threads, |count| bar.done(count));
     bar.finish();

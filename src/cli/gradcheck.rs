@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, anyhow, bail};
 use autograd::faults::{self, Fault};
-use autograd::{GradCheck, Precision, Verdict, ops, verify};
+use autograd::{GradCheck, Precision, Verdict, in_order, ops, verify};
 use clap::Args;
 use serde::Serialize;
 
@@ -97,13 +95,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let plant = arguments.plant.as_deref().map(bug).transpose()?;
     let (tolerance, seed) = (arguments.tolerance, arguments.seed);
+    if !(tolerance > 0.0 && tolerance.is_finite()) {
+        bail!("--tolerance {tolerance} is not a positive number");
+    }
+    let threads = super::thread_count(arguments.threads)?;
     let check = GradCheck { tolerance, seed, plant, ..GradCheck::default() };
     let only = arguments.only.as_deref().unwrap_or_default();
     let subjects: Vec<Subject> = all().into_iter().filter(|subject| subject.name.contains(only)).collect();
     if subjects.is_empty() {
         bail!("gradcheck: nothing has \"{only}\" in its name");
     }
-    let rows = rows(&subjects, &check, super::thread_count(arguments.threads));
+    let rows = rows(&subjects, &check, threads);
     if arguments.json {
         terminal::data(&serde_json::to_string(&rows)?)?;
     } else {
@@ -120,10 +122,11 @@ fn bug(text: &str) -> Result<&'static Fault> {
 
 /// `--truth`: a measurement, which nothing fails.
 fn truth(arguments: &Arguments, model: &Path) -> Result<ExitCode> {
+    let threads = super::thread_count(arguments.threads)?;
     let replay = Replay::open(&Run::open(model)?, arguments.step)?;
     let precision = arguments.precision.unwrap_or(replay.precision());
     let replay = replay.multiplied_in(precision).map_err(|error| anyhow!("--precision {error}"))?;
-    let truth = replay.truth(super::thread_count(arguments.threads));
+    let truth = replay.truth(threads);
     if arguments.json {
         terminal::data(&serde_json::to_string(&truth)?)?;
     } else {
@@ -147,26 +150,7 @@ fn all() -> Vec<Subject> {
 
 /// Checks the subjects, on several threads; rows come in their order.
 fn rows(subjects: &[Subject], check: &GradCheck, threads: usize) -> Vec<Row> {
-    let next = AtomicUsize::new(0);
-    let rows = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((k, subject)) = {
-                    let k = next.fetch_add(1, Ordering::Relaxed);
-                    subjects.get(k).map(|subject| (k, subject))
-                } {
-                    let row = Row::new(subject.kind, (subject.verify)(check));
-                    if let Ok(mut rows) = rows.lock() {
-                        rows.push((k, row));
-                    }
-                }
-            });
-        }
-    });
-    let mut rows = rows.into_inner().unwrap_or_default();
-    rows.sort_by_key(|&(k, _)| k);
-    rows.into_iter().map(|(_, row)| row).collect()
+    in_order(subjects.len(), threads, |k| Row::new(subjects[k].kind, (subjects[k].verify)(check)))
 }
 
 impl Row {

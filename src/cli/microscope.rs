@@ -67,6 +67,9 @@ pub(super) struct Arguments {
 /// What `--builtin` shows where no sentence is named.
 const PAIR: [&str; 2] = ["The white cat sees the dog.", "Le chat blanc voit le chien."];
 
+/// The most steps of the training that `--builtin` does: hours.
+const MOST_STEPS: u64 = 1_000_000;
+
 /// The smoothing of labels under the microscope.
 const SMOOTHING: f64 = 0.1;
 
@@ -119,10 +122,11 @@ fn specimen(arguments: &Arguments) -> Result<(Specimen, Option<Film>)> {
             bail!("--builtin: a --source of your own needs its --target, which the training films")
         }
     };
+    super::at_most("--steps", arguments.steps, MOST_STEPS)?;
     note!("training a small model on the built-in corpus, {} steps ...", arguments.steps);
     let mut reporter = Reporter::new();
     let steps = arguments.steps;
-    let threads = super::thread_count(arguments.threads);
+    let threads = super::thread_count(arguments.threads)?;
     let builtin = train_builtin([source, target], steps, threads, |step, loss| {
         reporter.progress(step as f64 / steps.max(1) as f64, &format!("step {step}  loss {loss:.3}"));
     })?;

@@ -20,10 +20,14 @@ mod text;
 mod train;
 mod translate;
 
+use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use anyhow::{Result, bail};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::limits::MAX_THREADS;
 
 use crate::note;
 use crate::terminal::{Lines, ReaderGone, printable};
@@ -56,7 +60,7 @@ enum Command {
 
 /// Runs the program; the exit code says whether it did what was asked.
 pub fn main() -> ExitCode {
-    let command = match Cli::try_parse() {
+    let command = match parse() {
         Ok(Cli { command }) => command,
         // Help is one of these.
         Err(error) => {
@@ -93,10 +97,39 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Reads the command line. A number below 0 behind an option is a wrong value of that option, and not another option.
+///
+/// # Errors
+/// What clap has to say; help is one of these.
+fn parse() -> Result<Cli, clap::Error> {
+    let command = Cli::command().mut_subcommands(|command| {
+        command.mut_args(|arg| {
+            let takes_values = arg.get_action().takes_values();
+            arg.allow_negative_numbers(takes_values)
+        })
+    });
+    Cli::from_arg_matches(&command.try_get_matches()?)
+}
+
 /// The number of threads to run, where 0 asks for one a core.
-fn thread_count(asked: usize) -> usize {
-    match asked {
+///
+/// # Errors
+/// Where so many are asked for that no machine has them.
+fn thread_count(asked: usize) -> Result<usize> {
+    at_most("--threads", asked, MAX_THREADS)?;
+    Ok(match asked {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => count,
+    })
+}
+
+/// Whether the number that an option was given is no more than `most`.
+///
+/// # Errors
+/// One line naming the option.
+fn at_most<N: PartialOrd + Display>(option: &str, number: N, most: N) -> Result<()> {
+    if number > most {
+        bail!("{option} {number} is more than {most}");
     }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use autograd::Device;
 use nn::{Init, Transformer};
 
 use crate::checkpoint::load_weights;
-use crate::config::Config;
+use crate::config::{Config, Purpose};
 use crate::data::tokenizer::Tokenizer;
 use crate::decode::{Ensemble, Translator};
 use crate::train::{Run, tokenizers_of};
@@ -28,8 +28,7 @@ impl LoadedModel {
         let config = Config::from_toml(&checkpoint.config).with_context(name)?;
         let (source_tokenizer, target_tokenizer) = tokenizers_of(&checkpoint).with_context(name)?;
         let vocabs = (source_tokenizer.vocab_size(), target_tokenizer.vocab_size());
-        let (architecture, _) =
-            config.model.resolve(vocabs.0, vocabs.1, config.tokenizer.joint).with_context(name)?;
+        let (architecture, _) = config.architecture(vocabs, Purpose::Reading).with_context(name)?;
         let mut transformer = Transformer::new(&architecture, &mut Init::seeded(0));
         load_weights(&mut transformer, &checkpoint.weights).with_context(name)?;
         transformer.move_to(device);

@@ -135,7 +135,7 @@ pub(super) struct BatchingArguments {
 impl BatchingArguments {
     /// The batches for searches that follow so many hypotheses of each sentence.
     pub(super) fn batching(&self, rows: usize) -> Result<Batching> {
-        let threads = super::thread_count(self.threads);
+        let threads = super::thread_count(self.threads)?;
         let usual = Batching { threads, ..Batching::for_rows(rows) };
         match self.batch {
             None => Ok(usual),

@@ -1,6 +1,6 @@
 //! Settings of the text.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
@@ -107,6 +107,48 @@ impl DataConfig {
         self.files([&self.test_source, &self.test_target, &self.test_tsv, &self.test_jsonl])
     }
 
+    /// Looks for text at relative paths, first from the working folder and then from the folders that `run`, a run or a file of
+    /// one, lies in, from the innermost out. The files of a part, such as those to validate with, are found together or not at
+    /// all; paths from the working folder and those of what is not found stay as they are.
+    pub fn locate(&mut self, run: &Path) {
+        let run = std::fs::canonicalize(run).unwrap_or_else(|_| run.to_owned());
+        for mut part in self.parts_mut() {
+            let named = || part.iter().filter_map(|path| path.as_deref());
+            if named().all(Path::exists) {
+                continue;
+            }
+            let holds = |folder: &&Path| named().all(|path| folder.join(path).exists());
+            if let Some(folder) = run.ancestors().find(holds) {
+                for path in part.iter_mut().filter_map(|path| path.as_mut()) {
+                    *path = folder.join(&*path);
+                }
+            }
+        }
+    }
+
+    /// The first relative path at which there is nothing.
+    pub fn missing(&self) -> Option<&Path> {
+        let paths = self.parts().into_iter().flatten().filter_map(|path| path.as_deref());
+        paths.into_iter().find(|path| path.is_relative() && !path.exists())
+    }
+
+    /// The files to train, to validate and to test with.
+    fn parts(&self) -> [[&Option<PathBuf>; 4]; 3] {
+        [
+            [&self.source, &self.target, &self.tsv, &self.jsonl],
+            [&self.valid_source, &self.valid_target, &self.valid_tsv, &self.valid_jsonl],
+            [&self.test_source, &self.test_target, &self.test_tsv, &self.test_jsonl],
+        ]
+    }
+
+    fn parts_mut(&mut self) -> [[&mut Option<PathBuf>; 4]; 3] {
+        [
+            [&mut self.source, &mut self.target, &mut self.tsv, &mut self.jsonl],
+            [&mut self.valid_source, &mut self.valid_target, &mut self.valid_tsv, &mut self.valid_jsonl],
+            [&mut self.test_source, &mut self.test_target, &mut self.test_tsv, &mut self.test_jsonl],
+        ]
+    }
+
     fn files(&self, named: [&Option<PathBuf>; 4]) -> Option<Files> {
         let key = |key: &Option<String>, default: &str| key.clone().unwrap_or_else(|| default.to_owned());
         match named.map(Clone::clone) {
@@ -122,12 +164,7 @@ impl DataConfig {
     }
 
     pub(super) fn validate(&self) -> Result<()> {
-        let parts = [
-            [&self.source, &self.target, &self.tsv, &self.jsonl],
-            [&self.valid_source, &self.valid_target, &self.valid_tsv, &self.valid_jsonl],
-            [&self.test_source, &self.test_target, &self.test_tsv, &self.test_jsonl],
-        ];
-        for (named, [source, target, tsv, jsonl]) in parts.iter().zip(FLAGS) {
+        for (named, [source, target, tsv, jsonl]) in self.parts().iter().zip(FLAGS) {
             let both = format!("{source} and {target}");
             match named.map(Option::is_some) {
                 [true, false, ..] => bail!("{source} needs {target}"),
@@ -147,6 +184,9 @@ impl DataConfig {
         if (self.source_key.is_some() || self.target_key.is_some()) && jsonl.iter().all(|path| path.is_none())
         {
             bail!("--source-key and --target-key are of JSON objects: name --jsonl");
+        }
+        if self.max_length < 2 {
+            bail!("data.max_length = {} has no room for a token and the end", self.max_length);
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! The settings of a training run: one TOML file, every key of which has a default and a command-line override.
 
 mod data;
+pub mod limits;
+pub(crate) mod memory;
 mod model;
 mod tokenizer;
 mod train;
@@ -8,11 +10,13 @@ mod train;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use nn::Dropouts;
+use nn::{Dropouts, TransformerConfig};
 use optim::Schedule;
 use serde::{Deserialize, Serialize};
 
+use crate::data::batch::Example;
 pub use data::DataConfig;
+pub use memory::Purpose;
 pub use model::ModelConfig;
 pub use tokenizer::TokenizerSettings;
 pub use train::{Metric, TrainConfig};
@@ -47,10 +51,16 @@ impl Config {
     /// # Errors
     /// One line that says where and what is wrong.
     pub fn from_toml(text: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|error| {
-            let line =
-                error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-            anyhow!("line {line}: {}", error.message())
+        let said = |error: &toml::de::Error, key: &str| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            anyhow!("line {}: {key}{}", 1 + before.matches('\n').count(), error.message())
+        };
+        let settings = toml::Deserializer::parse(text).map_err(|error| said(&error, ""))?;
+        serde_path_to_error::deserialize(settings).map_err(|error| {
+            // What an unknown key should be called is in the message.
+            let unknown = error.inner().message().starts_with("unknown field");
+            let key = if unknown { String::new() } else { format!("{}: ", error.path()) };
+            said(error.inner(), &key)
         })
     }
 
@@ -69,7 +79,54 @@ impl Config {
     pub fn validate(&self) -> Result<()> {
         self.data.validate()?;
         self.train.validate()?;
-        self.tokenizer.validate()
+        self.tokenizer.validate()?;
+        // Of any vocabularies: how large they are is for the text to say.
+        self.model.resolve(16, 16, self.tokenizer.joint)?;
+        let settings = serde_json::to_value(self).context("the configuration")?;
+        limits::representable("", &settings)
+    }
+
+    /// The model's architecture for vocabularies of these sizes, source and target, and the model's settings with every choice
+    /// filled in. Whatever makes a model of a configuration asks here, since this looks first whether it fits into memory.
+    ///
+    /// # Errors
+    /// One line naming the setting that does not fit, or the one that makes the model too large for the memory that there is.
+    pub fn architecture(
+        &self,
+        (source_vocab, target_vocab): (usize, usize),
+        purpose: Purpose,
+    ) -> Result<(TransformerConfig, ModelConfig)> {
+        let (architecture, resolved) =
+            self.model.resolve(source_vocab, target_vocab, self.tokenizer.joint)?;
+        memory::weigh(&architecture, purpose)?;
+        Ok((architecture, resolved))
+    }
+
+    /// Looks whether the steps of a pass over the text fit into memory: the gradients of all parts of a step, and what as many
+    /// parts as there are threads keep for their backward pass.
+    ///
+    /// # Errors
+    /// One line naming the setting that makes them too large.
+    pub(crate) fn weigh_steps(
+        &self,
+        architecture: &TransformerConfig,
+        purpose: Purpose,
+        examples: &[Example],
+        batches: &[Vec<usize>],
+    ) -> Result<()> {
+        let train = &self.train;
+        let parts_of = |step: &[Vec<usize>]| step.iter().map(|batch| batch.len().min(train.shards)).sum();
+        let parts = batches.chunks(train.accumulate).map(parts_of).max().unwrap_or(0);
+        memory::weigh_parts(architecture, purpose, parts)?;
+        let tokens = |batch: &Vec<usize>, side: fn(&Example) -> usize| {
+            batch.iter().map(|&row| side(&examples[row]) as f64).sum::<f64>()
+        };
+        let largest = |side| batches.iter().map(|batch| tokens(batch, side)).fold(0.0, f64::max);
+        let at_once = train.thread_count().min(train.shards) as f64 / train.shards as f64;
+        let [source, target] =
+            [|example: &Example| example.source.len(), |example: &Example| example.target.len()]
+                .map(|side| at_once * largest(side));
+        memory::weigh_batch(architecture, source, target)
     }
 
     /// The recipe for the built-in corpus, which is smaller and more regular than real text: a small vocabulary, small
@@ -111,7 +168,8 @@ impl Config {
         let Some(total) = train.schedule.total_mut().filter(|total| **total == 0) else { return Ok(()) };
         let epochs = train.epochs.map(|epochs| epochs.saturating_mul(steps_per_epoch));
         match [train.steps, epochs].into_iter().flatten().min() {
-            Some(end) => *total = end,
+            // No number of TOML is larger.
+            Some(end) => *total = end.min(i64::MAX.unsigned_abs()),
             None => bail!(
                 "train.schedule has no total, the step at which the rate is lowest, and neither steps nor epochs says when training ends"
             ),

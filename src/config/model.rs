@@ -4,6 +4,8 @@ use anyhow::{Result, anyhow, bail};
 use nn::{Activation, Dropouts, InitScheme, NormPlacement, Positions, Preset, Tied, TransformerConfig};
 use serde::{Deserialize, Serialize};
 
+use super::limits;
+
 /// What is trained: a preset, and what differs from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -61,7 +63,8 @@ impl Default for ModelConfig {
 }
 
 impl ModelConfig {
-    /// The model's configuration for these vocabularies, and this with every choice filled in.
+    /// The model's configuration for these vocabularies, and this with every choice filled in. Whether there is memory for it is
+    /// for [`Config::architecture`](super::Config::architecture) to say.
     ///
     /// # Errors
     /// One line naming the setting that does not fit.
@@ -94,9 +97,10 @@ impl ModelConfig {
             norm_epsilon: self.norm_epsilon.unwrap_or(preset.norm_epsilon),
         };
         if config.tied == Tied::All && !joint {
-            bail!("model: tied = \"all\" needs a joint vocabulary");
+            bail!("model.tied = \"all\" needs a joint vocabulary");
         }
-        config.validate().map_err(|error| anyhow!("model: {error}"))?;
+        within_limits(&config)?;
+        config.validate().map_err(|error| anyhow!("model.{error}"))?;
         let filled = Self {
             preset: self.preset,
             d_model: Some(config.d_model),
@@ -115,4 +119,26 @@ impl ModelConfig {
         };
         Ok((config, filled))
     }
+}
+
+/// What no model is meant to be, whatever memory there is.
+fn within_limits(config: &TransformerConfig) -> Result<()> {
+    let counts = [
+        ("model.d_model", config.d_model, limits::MAX_WIDTH),
+        ("model.ffn", config.ffn, limits::MAX_FFN),
+        ("model.heads", config.heads, limits::MAX_WIDTH),
+        ("model.encoder_layers", config.encoder_layers, limits::MAX_LAYERS),
+        ("model.decoder_layers", config.decoder_layers, limits::MAX_LAYERS),
+        ("model.max_length", config.max_length, limits::MAX_WIDTH),
+    ];
+    counts.into_iter().try_for_each(|(key, count, most)| limits::count(key, count, most))?;
+    let Dropouts { residual, attention, activation, embedding } = config.dropout;
+    let shares = [
+        ("model.dropout.residual", residual),
+        ("model.dropout.attention", attention),
+        ("model.dropout.activation", activation),
+        ("model.dropout.embedding", embedding),
+    ];
+    shares.into_iter().try_for_each(|(key, share)| limits::share(key, share))?;
+    limits::epsilon("model.norm_epsilon", config.norm_epsilon)
 }

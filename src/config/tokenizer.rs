@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::limits;
 use crate::data::tokenizer::{Subwords, TokenizerConfig, UnicodeForm};
 
 /// How text becomes tokens.
@@ -49,9 +50,10 @@ impl TokenizerSettings {
         if self.vocab_size.is_some_and(|size| size < 16) {
             bail!("tokenizer.vocab_size must be at least 16");
         }
-        if !(0.0..1.0).contains(&self.dropout) {
-            bail!("tokenizer.dropout = {} is not in [0, 1)", self.dropout);
+        if let Some(size) = self.vocab_size {
+            limits::at_most("tokenizer.vocab_size", size, limits::MAX_VOCAB_SIZE)?;
         }
+        limits::share("tokenizer.dropout", self.dropout)?;
         if self.dropout > 0.0 && self.kind != Subwords::Bpe {
             bail!(
                 "tokenizer.dropout leaves out merges of byte-pair encoding: it needs tokenizer.kind = \"bpe\""

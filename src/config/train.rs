@@ -8,6 +8,9 @@ use clap::ValueEnum;
 use optim::{Adam, Decay, Schedule};
 use serde::{Deserialize, Serialize};
 
+use super::limits;
+use crate::decode::Search;
+
 /// How the model is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -179,15 +182,14 @@ impl TrainConfig {
 
     pub(super) fn validate(&self) -> Result<()> {
         let counts = [
-            ("batch_tokens", self.batch_tokens),
-            ("accumulate", self.accumulate),
-            ("shards", self.shards),
-            ("average", self.average),
-            ("validate_beam", self.validate_beam),
+            ("train.batch_tokens", self.batch_tokens, limits::MAX_BATCH_TOKENS),
+            ("train.accumulate", self.accumulate, limits::MAX_ACCUMULATE),
+            ("train.shards", self.shards, limits::MAX_SHARDS),
+            ("train.average", self.average, limits::MAX_AVERAGE),
+            ("train.validate_beam", self.validate_beam, Search::MOST_ROWS),
         ];
-        if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
-            bail!("train.{name} must not be 0");
-        }
+        counts.into_iter().try_for_each(|(key, count, most)| limits::count(key, count, most))?;
+        limits::at_most("train.threads", self.threads, limits::MAX_THREADS)?;
         let lengths = [
             ("log_every", Some(self.log_every)),
             ("validate_every_epochs", Some(self.validate_every_epochs)),
@@ -201,23 +203,40 @@ impl TrainConfig {
         if self.validate_sentences == 0 && self.best != Metric::Loss {
             bail!("train.validate_sentences = 0 leaves nothing to tell the best {} by", self.best);
         }
-        self.schedule.validate().map_err(|error| anyhow!("train.schedule: {error}"))?;
-        if let Some(ema) = self.ema.filter(|ema| !(0.0..1.0).contains(ema)) {
-            bail!("train.ema = {ema} is not in [0, 1)");
+        self.validate_schedule().map_err(|error| anyhow!("train.schedule: {error}"))?;
+        if let Some(ema) = self.ema {
+            limits::share("train.ema", ema)?;
         }
-        if !(0.0..1.0).contains(&self.smoothing) {
-            bail!("train.smoothing = {} is not in [0, 1)", self.smoothing);
-        }
-        if !(self.r_drop >= 0.0 && self.r_drop.is_finite()) {
-            bail!("train.r_drop = {} is not a number of at least 0", self.r_drop);
-        }
+        limits::share("train.smoothing", self.smoothing)?;
         let (beta1, beta2) = self.betas;
-        if !(0.0..1.0).contains(&beta1) || !(0.0..1.0).contains(&beta2) {
+        if !limits::is_share(beta1) || !limits::is_share(beta2) {
             bail!("train.betas = [{beta1}, {beta2}] are not in [0, 1)");
         }
-        if self.minutes.is_some_and(|minutes| !minutes.is_finite() || minutes <= 0.0) {
-            bail!("train.minutes must be positive");
+        limits::not_negative("train.clip", self.clip)?;
+        limits::epsilon("train.epsilon", self.epsilon)?;
+        for (key, strength) in [("train.r_drop", self.r_drop), ("train.weight_decay", self.weight_decay)] {
+            limits::not_negative(key, strength)?;
+            limits::at_most(key, strength, limits::MAX_STRENGTH)?;
+        }
+        if let Some(minutes) = self.minutes.filter(|minutes| !minutes.is_finite() || *minutes <= 0.0) {
+            bail!("train.minutes = {minutes} is not a positive number");
         }
         Ok(())
+    }
+
+    fn validate_schedule(&self) -> Result<()> {
+        self.schedule.validate().map_err(|error| anyhow!("{error}"))?;
+        match self.schedule {
+            Schedule::Constant { rate } => limits::rate("rate", rate),
+            Schedule::Noam { d_model, factor, .. } => {
+                if d_model == 0 {
+                    bail!("d_model must not be 0");
+                }
+                limits::rate("factor", factor)
+            }
+            Schedule::InverseSqrt { peak, .. }
+            | Schedule::Cosine { peak, .. }
+            | Schedule::Linear { peak, .. } => limits::rate("peak", peak),
+        }
     }
 }

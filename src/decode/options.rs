@@ -50,6 +50,9 @@ impl Default for Search {
 }
 
 impl Search {
+    /// The most hypotheses of a source that can be followed at once.
+    pub const MOST_ROWS: usize = 1024;
+
     /// One most probable word after the other.
     pub fn greedy() -> Self {
         Self { beam: 1, ..Self::default() }
@@ -84,6 +87,11 @@ impl Search {
         let &Self { beam, length_penalty, nbest, max_ratio, .. } = self;
         if beam == 0 {
             return Err("beam must not be 0".into());
+        }
+        for (name, rows) in [("nbest", nbest), ("beam", beam)] {
+            if rows > Self::MOST_ROWS {
+                return Err(format!("{name} = {rows} is more than {}", Self::MOST_ROWS));
+            }
         }
         if let Some(sampling) = &self.sampling {
             if beam != 1 {

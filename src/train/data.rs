@@ -1,5 +1,7 @@
 //! Text and tokenizers of a run.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
 use autograd::rng;
 
@@ -27,6 +29,19 @@ pub struct Corpora {
 }
 
 impl Corpora {
+    /// Reads the text of a run that was begun before, maybe from another working folder: see [`DataConfig::locate`].
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); of a relative path that leads nowhere, with the places that were searched.
+    pub fn read_of(run: &Path, config: &DataConfig, seed: u64) -> Result<Self> {
+        let mut there = config.clone();
+        there.locate(run);
+        if let Some(path) = there.missing() {
+            bail!("{}: cannot read: {}", path.display(), searched(run));
+        }
+        Self::read(&there, seed)
+    }
+
     /// Reads what is named, or generates the built-in corpus.
     ///
     /// # Errors
@@ -77,6 +92,16 @@ impl Corpora {
         }
         Ok(Self { train, valid, test, unseen: Vec::new(), notes })
     }
+}
+
+/// Where text is looked for.
+fn searched(run: &Path) -> String {
+    let here = std::env::current_dir().map_or_else(|_| ".".to_owned(), |here| here.display().to_string());
+    format!(
+        "there is nothing at this relative path in the working folder {here}, nor in {} and the folders that it lies in; \
+         --src, --tgt and the like say where the text lies now",
+        run.display()
+    )
 }
 
 fn describe(what: &str, pairs: usize, blank: usize) -> String {

@@ -56,12 +56,20 @@ impl Trainer {
             return Ok(());
         }
         let last = self.run.last();
-        match Checkpoint::load(&last).ok().and_then(|checkpoint| checkpoint.training) {
-            Some(training) => {
-                let (path, good) = (last.display(), training.progress.step);
-                bail!("{reason}; {path} is as it was after step {good}; a lower rate may help")
+        if !last.exists() {
+            bail!("{reason}; no checkpoint was saved before; a lower rate may help (train.schedule)");
+        }
+        let path = last.display();
+        match Checkpoint::load(&last).map(|checkpoint| checkpoint.training) {
+            Ok(Some(training)) => {
+                let good = training.progress.step;
+                bail!(
+                    "{reason}; {path} is as it was after step {good}; a lower rate may help (train.schedule)"
+                )
             }
-            None => bail!("{reason}; no checkpoint was saved before; a lower rate may help"),
+            Ok(None) => bail!("{reason}; {path} holds weights only; a lower rate may help (train.schedule)"),
+            // Which names the file.
+            Err(error) => bail!("{reason}; {error:#}; a lower rate may help (train.schedule)"),
         }
     }
 

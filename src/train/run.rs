@@ -127,6 +127,9 @@ impl Run {
     /// Where there is none, or it holds no checkpoint.
     pub fn open(folder: &Path) -> Result<Self> {
         let run = Self { folder: folder.to_owned(), made: false, lock: None };
+        if folder.is_file() {
+            bail!("{}: is a file, not the folder of a run", folder.display());
+        }
         if !folder.is_dir() {
             bail!("{}: no such folder", folder.display());
         }

@@ -21,7 +21,7 @@ use super::stepper::Stepper;
 use super::stop::{stop_requested, training_begins};
 use super::validate::Summary;
 use crate::checkpoint::{Progress, Weights};
-use crate::config::Config;
+use crate::config::{Config, Purpose};
 use crate::data::batch::plan_epoch;
 
 /// A training in progress.
@@ -74,7 +74,8 @@ impl Trainer {
 
     fn begin(mut config: Config, run: Run, corpora: Corpora, data: Prepared) -> Result<Self> {
         let vocabs = (data.source_tokenizer.vocab_size(), data.target_tokenizer.vocab_size());
-        let (architecture, resolved) = config.model.resolve(vocabs.0, vocabs.1, config.tokenizer.joint)?;
+        let purpose = Purpose::Training { averaged: config.train.ema.is_some() };
+        let (architecture, resolved) = config.architecture(vocabs, purpose)?;
         config.model = resolved;
         if architecture.positions == Positions::Learned && config.data.max_length > architecture.max_length {
             bail!(
@@ -84,6 +85,7 @@ impl Trainer {
             );
         }
         let first = plan_epoch(&data.train, config.train.batch_tokens, config.train.seed, 0);
+        config.weigh_steps(&architecture, purpose, &data.train, &first)?;
         config.fill_schedule(first.len().div_ceil(config.train.accumulate) as u64)?;
         let mut model =
             Transformer::new(&architecture, &mut Init::seeded(rng::derive(config.train.seed, u64::MAX)));
@@ -278,7 +280,7 @@ impl Trainer {
     /// The batches of the next step.
     pub(super) fn batches(&self) -> &[Vec<usize>] {
         let first = self.progress.batch;
-        &self.plan[first..(first + self.config.train.accumulate).min(self.plan.len())]
+        &self.plan[first..first.saturating_add(self.config.train.accumulate).min(self.plan.len())]
     }
 
     fn take_step(&mut self) -> Result<()> {

@@ -12,7 +12,7 @@ use super::freeze::freeze;
 use super::run::Run;
 use super::step::{StepOptions, StepResult, gradients};
 use crate::checkpoint::{Checkpoint, load_weights};
-use crate::config::{Config, TrainConfig};
+use crate::config::{Config, Purpose, TrainConfig};
 use crate::data::batch::{Example, plan_epoch};
 
 /// A training step, ready to be computed again.
@@ -53,11 +53,12 @@ impl Replay {
             Config::from_toml(&checkpoint.config).with_context(|| format!("{name}: configuration"))?;
         let tokenizers = tokenizers_of(&checkpoint).with_context(|| name.to_string())?;
         let vocabs = (tokenizers.0.vocab_size(), tokenizers.1.vocab_size());
-        let (architecture, _) = config.model.resolve(vocabs.0, vocabs.1, config.tokenizer.joint)?;
+        let (architecture, _) =
+            config.architecture(vocabs, Purpose::Comparing).with_context(|| name.to_string())?;
         let mut model = Transformer::new(&architecture, &mut Init::seeded(0));
         freeze(&mut model, &config.train.freeze)?;
         load_weights(&mut model, checkpoint.training_weights()).with_context(|| name.to_string())?;
-        let mut corpora = Corpora::read(&config.data, config.train.seed)?;
+        let mut corpora = Corpora::read_of(run.folder(), &config.data, config.train.seed)?;
         let mut data = Prepared::new(&mut corpora, &config, Some(tokenizers))?;
         if training.data_checksum != data.checksum {
             bail!("{name}: the training text is not the one this run began with");

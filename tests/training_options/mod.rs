@@ -2,6 +2,7 @@
 
 mod begin;
 mod checkpoints;
+mod elsewhere;
 mod interchange;
 mod limits;
 mod moved;

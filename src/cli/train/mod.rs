@@ -22,7 +22,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<ExitCode> {
     install_stop_signals()?;
     let device = arguments.device.open()?;
     let mut trainer = match &arguments.resume {
-        Some(folder) => resume::resume(arguments, Run::open_locked(folder)?)?,
+        Some(path) => resume::resume(arguments, Run::open_locked(&resume::folder_named(path)?)?)?,
         None => start(arguments)?,
     };
     let run = trainer.run().clone();
@@ -65,6 +65,8 @@ fn start(arguments: &Arguments) -> Result<Trainer> {
         if arguments.text.names_training() {
             // Its own text, for validation too, gives way to what is named.
             config.data = DataConfig { max_length: config.data.max_length, ..DataConfig::default() };
+        } else if arguments.config.is_none() {
+            config.data.locate(&from.path);
         }
     }
     arguments.apply(&mut config)?;

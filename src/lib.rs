@@ -21,6 +21,7 @@ pub mod data;
 pub mod decode;
 pub mod interchange;
 pub mod metrics;
+mod shell;
 pub mod teach;
 pub mod train;
 

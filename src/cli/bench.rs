@@ -27,7 +27,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "WHAT")]
     double: Option<Double>,
     /// Threads; 0 for one a core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = super::parse::threads)]
     threads: usize,
     /// Share dropped in training
     #[arg(long, value_name = "P", default_value_t = 0.1)]

@@ -55,7 +55,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = GradCheck::default().seed)]
     seed: u64,
     /// Threads; 0 for one a core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = super::parse::threads)]
     threads: usize,
     /// Print the rows as one line of JSON
     #[arg(long)]

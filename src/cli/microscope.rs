@@ -53,7 +53,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1500, requires = "builtin")]
     steps: u64,
     /// Threads of that training; 0 for one a core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = super::parse::threads)]
     threads: usize,
     /// Write the record as JSON instead of a page
     #[arg(long)]

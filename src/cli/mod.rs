@@ -11,6 +11,7 @@ mod gradcheck;
 mod import;
 mod microscope;
 mod model;
+mod parse;
 mod prompt;
 mod report;
 mod score;
@@ -54,7 +55,7 @@ enum Command {
 pub fn main() -> ExitCode {
     // A reader that has seen enough, such as `head`, ends the program and is no error.
     sigpipe::reset();
-    let result = match Cli::parse().command {
+    let result = match parse::command_line().command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Average(arguments) => average::run(&arguments),
         Command::Translate(arguments) => translate::run(&arguments),

@@ -128,7 +128,7 @@ pub(super) struct BatchingArguments {
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// Threads; 0 for one a core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = super::parse::threads)]
     threads: usize,
 }
 

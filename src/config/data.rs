@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::data::corpus::Files;
+use crate::data::corpus::{Files, at_most_one_is_standard_input};
 
 /// Where the text comes from. With nothing named, the built-in corpus.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,6 +143,8 @@ impl DataConfig {
                 "validation or test text is named, but no training text: name --src and --tgt, --tsv or --jsonl"
             );
         }
+        let named = parts.iter().flatten().map(|path| path.as_deref());
+        at_most_one_is_standard_input(FLAGS.into_iter().flatten().zip(named))?;
         let jsonl = [&self.jsonl, &self.valid_jsonl, &self.test_jsonl];
         if (self.source_key.is_some() || self.target_key.is_some()) && jsonl.iter().all(|path| path.is_none())
         {

@@ -50,6 +50,9 @@ impl Default for Search {
 }
 
 impl Search {
+    /// The most hypotheses of a source that can be followed at once, or targets that can be drawn for it.
+    pub const MOST_HYPOTHESES: usize = 10_000;
+
     /// One most probable word after the other.
     pub fn greedy() -> Self {
         Self { beam: 1, ..Self::default() }
@@ -98,6 +101,10 @@ impl Search {
         }
         if nbest == 0 || nbest > self.rows() {
             return Err(format!("nbest = {nbest} is not in 1..=beam, and beam = {beam}"));
+        }
+        if self.rows() > Self::MOST_HYPOTHESES {
+            let (name, count) = if self.sampling.is_some() { ("nbest", nbest) } else { ("beam", beam) };
+            return Err(format!("{name} = {count} is more than {}", Self::MOST_HYPOTHESES));
         }
         let alpha = length_penalty.alpha();
         if !(alpha >= 0.0 && alpha.is_finite()) {

@@ -99,9 +99,14 @@ mod tests {
     #[test]
     fn every_encoding_of_unicode_is_told_apart_without_a_mark() {
         let kinds = [("16le", UTF_16_LE), ("16be", UTF_16_BE), ("32le", UTF_32_LE), ("32be", UTF_32_BE)];
-        for text in
-            ["word1 sees thing2 .\nx\n", "a\n", "Привет мир\nи вам\n", "你好\n世界\n", "日\n", "ሰላም ለዓለም\nሰላም\n"]
-        {
+        for text in [
+            "word1 sees thing2 .\nx\n",
+            "a\n",
+            "Привет мир\nи вам\n",
+            "你好\n世界\n",
+            "日\n",
+            "ሰላም ለዓለም\nሰላም\n",
+        ] {
             for (kind, what) in kinds {
                 assert_eq!(found(&encoded(text, kind)), Some(Found::Encoding(what)), "{text:?} in {kind}");
                 let marked = encoded(&format!("\u{feff}{text}"), kind);

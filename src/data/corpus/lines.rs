@@ -157,7 +157,10 @@ impl LineReader {
         }
         let ended = bytes.strip_suffix(b"\n");
         if ended.is_none() && line.len() > LONGEST_LINE {
-            bail!("{name}:{number}: a line of more than {} MiB, the longest that is read", LONGEST_LINE >> 20);
+            bail!(
+                "{name}:{number}: a line of more than {} MiB, the longest that is read",
+                LONGEST_LINE >> 20
+            );
         }
         if self.bounded && self.offset + line.len() as u64 > LARGEST_TEXT {
             bail!("{name}: more than {} GiB of text, the most that is read", LARGEST_TEXT >> 30);

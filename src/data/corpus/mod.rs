@@ -18,8 +18,8 @@ use anyhow::{Result, bail};
 
 use super::Pair;
 pub use lines::{
-    LARGEST_TEXT, LONGEST_LINE, Line, LineReader, MOST_LINES, at_most_one_is_standard_input, is_standard_input, name_of,
-    read_lines,
+    LARGEST_TEXT, LONGEST_LINE, Line, LineReader, MOST_LINES, at_most_one_is_standard_input,
+    is_standard_input, name_of, read_lines,
 };
 use lines::{Lines, MOST_FAULTS, copy, each, read};
 

@@ -4,6 +4,7 @@ use autograd::Tensor;
 use nn::{Sentences, Transformer};
 use serde::Serialize;
 
+use super::embed::script_data;
 use crate::data::tokenizer::{BOS, EOS, PAD, Tokenizer};
 
 /// The attention of one sentence and its translation. Maps are indexed by layer, head, query and key; the weights of a
@@ -60,8 +61,7 @@ impl AttentionMaps {
     /// # Errors
     /// Where they cannot be written as JSON, which is not known to happen.
     pub fn page(&self) -> serde_json::Result<String> {
-        // No token may end the script that holds it.
-        let data = serde_json::to_string(self)?.replace('<', "\\u003c");
+        let data = script_data(&serde_json::to_string(self)?);
         Ok(PAGE.replacen("{/* maps */}", &data, 1))
     }
 }

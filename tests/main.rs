@@ -9,6 +9,7 @@ mod data_commands;
 mod decoding;
 mod dependencies;
 mod fused_equals_explained;
+mod hostile_text;
 mod learning;
 mod loss_invariants;
 mod metrics_equal_sacrebleu;

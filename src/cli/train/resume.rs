@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use super::arguments::Arguments;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, DataConfig};
+use crate::shell::quote;
 use crate::train::{Corpora, Prepared, Run, Trainer, tokenizers_of};
 
 /// A training that goes on with this run, to the limits that the options name.
@@ -15,7 +16,9 @@ pub(super) fn resume(arguments: &Arguments, run: Run) -> Result<Trainer> {
     let path = run.last();
     if !path.exists() {
         let name = run.folder().display();
-        bail!("{name}: holds no training to go on with, only a model; begin one with it: --init-from {name}");
+        let path = run.folder().to_string_lossy();
+        let word = quote(&path);
+        bail!("{name}: holds no training to go on with, only a model; begin one with it: --init-from {word}");
     }
     let checkpoint = Checkpoint::load(&path)?;
     let stored = Config::from_toml(&checkpoint.config)

@@ -70,8 +70,10 @@ pub struct LineReader {
     number: usize,
     /// The bytes of text before it.
     offset: u64,
-    /// Whether there are limits to the whole text.
-    bounded: bool,
+    /// The most bytes of the whole text.
+    most_bytes: u64,
+    /// The most lines.
+    most_lines: usize,
 }
 
 /// A line, or one line of what is wrong with it, naming the file and the line.
@@ -83,7 +85,7 @@ impl LineReader {
     /// # Errors
     /// Where it cannot be opened.
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self { bounded: true, ..Self::stream(path)? })
+        Ok(Self { most_bytes: LARGEST_TEXT, most_lines: MOST_LINES, ..Self::stream(path)? })
     }
 
     /// Opens a text of any size.
@@ -119,7 +121,8 @@ impl LineReader {
         } else {
             Box::new(input)
         };
-        Ok(Self { name, input, line: Vec::new(), number: 0, offset: 0, bounded: false })
+        let (most_bytes, most_lines) = (u64::MAX, usize::MAX);
+        Ok(Self { name, input, line: Vec::new(), number: 0, offset: 0, most_bytes, most_lines })
     }
 
     /// The number of the line that was read last, counted from 1.
@@ -162,10 +165,10 @@ impl LineReader {
                 LONGEST_LINE >> 20
             );
         }
-        if self.bounded && self.offset + line.len() as u64 > LARGEST_TEXT {
+        if self.offset + line.len() as u64 > self.most_bytes {
             bail!("{name}: more than {} GiB of text, the most that is read", LARGEST_TEXT >> 30);
         }
-        if self.bounded && *number > MOST_LINES {
+        if *number > self.most_lines {
             bail!("{name}: more than {MOST_LINES} lines, the most that are read");
         }
         let bytes = ended.unwrap_or(bytes);
@@ -277,4 +280,96 @@ pub(super) fn copy(text: &str) -> Option<String> {
     copy.try_reserve_exact(text.len()).ok()?;
     copy.push_str(text);
     Some(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    fn reader(bytes: &[u8]) -> LineReader {
+        LineReader::new("x".to_owned(), Cursor::new(bytes.to_vec())).unwrap()
+    }
+
+    /// The lines up to the error that ends reading, and that.
+    fn until_error(mut reader: LineReader) -> (Vec<String>, String) {
+        let mut lines = Vec::new();
+        loop {
+            match reader.next_line() {
+                Ok(Some(line)) => lines.push(line.unwrap().to_owned()),
+                Ok(None) => panic!("no error after {} lines", lines.len()),
+                Err(error) => return (lines, format!("{error:#}")),
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_beyond_a_limit_is_refused_by_the_name_of_the_limit() {
+        let text = b"one\ntwo\nthree\n";
+        let bytes = LineReader { most_bytes: 8, ..reader(text) };
+        assert_eq!(until_error(bytes).1, "x: more than 16 GiB of text, the most that is read");
+        let (lines, said) = until_error(LineReader { most_lines: 2, ..reader(text) });
+        assert_eq!((lines.len(), said.as_str()), (2, "x: more than 100000000 lines, the most that are read"));
+        let mut within = LineReader { most_lines: 3, most_bytes: text.len() as u64, ..reader(text) };
+        while within.next_line().unwrap().is_some() {}
+        assert_eq!(within.number(), 3);
+    }
+
+    #[test]
+    fn a_line_may_have_as_many_bytes_as_the_limit_says_and_no_more() {
+        let longest = "a".repeat(LONGEST_LINE);
+        let mut exact = reader(format!("{longest}\nb").as_bytes());
+        assert_eq!(exact.next_line().unwrap().unwrap().unwrap().len(), LONGEST_LINE);
+        assert_eq!(exact.next_line().unwrap().unwrap().unwrap(), "b");
+        let (lines, said) = until_error(reader(format!("b\n{longest}a\n").as_bytes()));
+        assert_eq!(lines, ["b"]);
+        assert_eq!(said, "x:2: a line of more than 16 MiB, the longest that is read");
+    }
+
+    /// Gives its bytes, then an error.
+    struct Failing(Cursor<Vec<u8>>, ErrorKind);
+
+    impl Read for Failing {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(into)? {
+                0 => Err(self.1.into()),
+                read => Ok(read),
+            }
+        }
+    }
+
+    #[test]
+    fn only_damaged_data_is_called_damaged() {
+        use flate2::Compression;
+        use flate2::read::GzEncoder;
+        let mut packed = Vec::new();
+        let text = (0..20_000).flat_map(|i: u32| format!("{}\n", i.wrapping_mul(2_654_435_761)).into_bytes());
+        GzEncoder::new(Cursor::new(text.collect::<Vec<u8>>()), Compression::fast())
+            .read_to_end(&mut packed)
+            .unwrap();
+        packed.truncate(packed.len() / 2);
+        for (kind, said) in [
+            (ErrorKind::OutOfMemory, "x: cannot read: "),
+            (ErrorKind::PermissionDenied, "x: cannot read: "),
+            (ErrorKind::UnexpectedEof, "x: damaged gzip data: "),
+        ] {
+            let input = Failing(Cursor::new(packed.clone()), kind);
+            let error = until_error(LineReader::new("x".to_owned(), input).unwrap()).1;
+            assert!(error.starts_with(said), "{kind}: {error}");
+        }
+    }
+
+    #[test]
+    fn one_option_at_most_is_standard_input() {
+        let (dash, file) = (Path::new("-"), Path::new("./-"));
+        assert!(
+            at_most_one_is_standard_input([("--a", Some(dash)), ("--b", Some(file)), ("--c", None)]).is_ok()
+        );
+        let said = at_most_one_is_standard_input([("--a", Some(dash)), ("--b", None), ("--c", Some(dash))]);
+        assert_eq!(
+            said.unwrap_err().to_string(),
+            "--a and --c are both standard input (-), which can be read only once"
+        );
+    }
 }

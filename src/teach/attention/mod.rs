@@ -25,6 +25,9 @@ pub struct AttentionMaps {
     pub cross: Vec<Vec<Map>>,
 }
 
+/// The longest sentence, in tokens with its end, that maps are made of: there is a number for each pair of them, in every head.
+pub const LONGEST: usize = 512;
+
 /// The weights of one head, by query and key.
 pub type Map = Vec<Vec<f64>>;
 

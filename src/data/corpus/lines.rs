@@ -26,6 +26,9 @@ pub(super) const MOST_FAULTS: usize = 1000;
 /// What every gzip file begins with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
+/// Bytes that are kept free while a text fills the memory.
+const RESERVE: usize = 4 << 20;
+
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -247,6 +250,8 @@ pub(super) fn each(
 ) -> Result<BTreeMap<usize, String>> {
     let mut reader = LineReader::open(path)?;
     let mut faults = BTreeMap::new();
+    // Given back when memory has run out, so that there is enough to say so.
+    let reserve = std::hint::black_box(Vec::<u8>::with_capacity(RESERVE));
     loop {
         let number = reader.number() + 1;
         let Some(line) = reader.next_line()? else { break };
@@ -260,7 +265,10 @@ pub(super) fn each(
         match taken {
             Some(Ok(())) => {}
             Some(Err(what)) => _ = faults.insert(number, format!("{}:{number}: {what}", reader.name)),
-            None => return Err(reader.too_large()),
+            None => {
+                drop(reserve);
+                return Err(reader.too_large());
+            }
         }
         if faults.len() >= MOST_FAULTS {
             let what = format!("{MOST_FAULTS} lines cannot be read; what follows was not looked at");

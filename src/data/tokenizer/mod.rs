@@ -227,7 +227,7 @@ fn parts(word: &str) -> impl Iterator<Item = &str> {
         let end = match rest.len() {
             0 => return None,
             // No fewer bytes than characters.
-            0..=LONGEST_WORD => rest.len(),
+            1..=LONGEST_WORD => rest.len(),
             _ => rest.char_indices().nth(LONGEST_WORD).map_or(rest.len(), |(at, _)| at),
         };
         let (part, others) = rest.split_at(end);

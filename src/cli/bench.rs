@@ -38,10 +38,10 @@ pub(super) struct Arguments {
     #[arg(long)]
     no_graphs: bool,
     /// Training steps that are timed
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = super::parse::steps::<usize>())]
     steps: usize,
     /// Training steps before the clock starts
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = super::parse::steps::<usize>())]
     warmup: usize,
     /// Measure only this
     #[arg(long, value_name = "WHAT")]

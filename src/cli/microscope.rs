@@ -50,7 +50,7 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with = "attention_dropout")]
     no_dropout: bool,
     /// Steps of the training that --builtin does
-    #[arg(long, value_name = "N", default_value_t = 1500, requires = "builtin")]
+    #[arg(long, value_name = "N", default_value_t = 1500, requires = "builtin", value_parser = super::parse::steps::<u64>())]
     steps: u64,
     /// Threads of that training; 0 for one a core
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = super::parse::threads)]

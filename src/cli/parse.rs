@@ -1,5 +1,6 @@
 //! Reading the command line.
 
+use clap::builder::RangedU64ValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, Error, FromArgMatches};
 
@@ -42,6 +43,8 @@ fn name_negative(error: Error, command: &mut Command) -> Error {
     if error.kind() == ErrorKind::ValueValidation
         && let Some(value) = text(ContextKind::InvalidValue)
         && let Some(option) = text(ContextKind::InvalidArg)
+        // What else can be wrong with it has words of its own.
+        && error.to_string().contains("invalid digit")
         && value.strip_prefix('-').is_some_and(|digits| digits.parse::<f64>().is_ok())
     {
         let said = format!("invalid value '{value}' for '{option}': it must not be negative");
@@ -60,6 +63,11 @@ pub(super) fn threads(text: &str) -> Result<usize, String> {
         return Err(format!("at most {MOST_THREADS} threads"));
     }
     Ok(asked)
+}
+
+/// A number of training steps that someone waits for.
+pub(super) fn steps<N: TryFrom<u64> + Clone + Send + Sync + 'static>() -> RangedU64ValueParser<N> {
+    RangedU64ValueParser::new().range(..=1_000_000)
 }
 
 #[cfg(test)]
@@ -93,10 +101,12 @@ mod tests {
         assert!(tried > 100, "{tried}");
         let said = complaint(&["translate", "--model", "run", "--beam", "-3"]);
         assert!(said.contains("invalid value '-3' for '--beam <N>': it must not be negative"), "{said}");
+        let said = complaint(&["evaluate", "--hyp", "a", "--ref", "b", "--tokenize", "-3"]);
+        assert!(said.contains("unknown tokenisation \"-3\""), "{said}");
     }
 
     #[test]
-    fn more_threads_than_any_machine_has_are_refused_by_every_command() {
+    fn more_threads_or_steps_than_anyone_means_are_refused_by_every_command() {
         let command = Cli::command();
         let with_threads = command
             .get_subcommands()
@@ -110,5 +120,12 @@ mod tests {
             tried += 1;
         }
         assert!(tried >= 7, "{tried}");
+        for words in [["bench", "--steps"], ["bench", "--warmup"]] {
+            let said = complaint(&[&words[..], &["18446744073709551615"]].concat());
+            assert!(said.contains("18446744073709551615 is not in 0..=1000000"), "{said}");
+        }
+        assert!(
+            complaint(&["microscope", "--builtin", "--steps", "1000001"]).contains("is not in 0..=1000000")
+        );
     }
 }

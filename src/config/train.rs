@@ -8,6 +8,8 @@ use clap::ValueEnum;
 use optim::{Adam, Decay, Schedule};
 use serde::{Deserialize, Serialize};
 
+use crate::decode::Search;
+
 /// How the model is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -200,6 +202,9 @@ impl TrainConfig {
         }
         if self.validate_sentences == 0 && self.best != Metric::Loss {
             bail!("train.validate_sentences = 0 leaves nothing to tell the best {} by", self.best);
+        }
+        if self.validate_beam > Search::MOST_HYPOTHESES {
+            bail!("train.validate_beam = {} is more than {}", self.validate_beam, Search::MOST_HYPOTHESES);
         }
         self.schedule.validate().map_err(|error| anyhow!("train.schedule: {error}"))?;
         if let Some(ema) = self.ema.filter(|ema| !(0.0..1.0).contains(ema)) {

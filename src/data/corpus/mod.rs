@@ -37,7 +37,8 @@ pub enum Files {
     /// that begins with `#` and has no tab is a comment.
     Tsv(PathBuf),
     /// A JSON object a line. A key that an object lacks is looked for within its `translation`, where data sets of the
-    /// Hugging Face hub have both sides; a key with periods is a path.
+    /// Hugging Face hub have both sides; a key with periods is a path. A key twice in one object, half of a surrogate pair and
+    /// more than 127 levels are faults.
     Jsonl {
         /// The file.
         path: PathBuf,

@@ -7,7 +7,7 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::unigram::Unigram;
 use tokenizers::{AddedToken, Trainer};
 
-use super::{LARGEST_VOCABULARY, SPECIAL, Subwords, Tokenizer, TokenizerConfig, UNK, pipeline};
+use super::{LARGEST_VOCABULARY, LONGEST_WORD, SPECIAL, Subwords, Tokenizer, TokenizerConfig, UNK, pipeline};
 
 pub(super) fn train<S>(
     texts: impl Iterator<Item = S> + Send,
@@ -87,6 +87,14 @@ fn unigram<S: AsRef<str>>(
         for word in tokenizer.words(text.as_ref()) {
             *words.entry(word).or_default() += 1;
         }
+    }
+    // Of a long word that no other is like, only the characters are learnt: nearly all of its parts occur once, and there are many
+    // times as many of them as it has characters.
+    let alone = |word: &str, count: u32| count == 1 && word.chars().count() >= LONGEST_WORD;
+    let (long, mut words): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        words.into_iter().partition(|(word, count)| alone(word, *count));
+    for character in long.keys().flat_map(|word| word.chars()).collect::<BTreeSet<char>>() {
+        *words.entry(character.to_string()).or_default() += 1;
     }
     let characters = words.keys().flat_map(|word| word.chars()).collect::<BTreeSet<char>>().len();
     if characters == 0 {

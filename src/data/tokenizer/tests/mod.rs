@@ -232,6 +232,26 @@ fn a_very_long_word_is_learnt_from_in_pieces_and_encoded_whole() {
 }
 
 #[test]
+fn a_unigram_model_learns_only_the_characters_of_a_long_word_that_occurs_once() {
+    let mut next = random(9);
+    let mut greek =
+        |count| -> String { (0..count).map(|_| char::from_u32(0x3b1 + next(17) as u32).unwrap()).collect() };
+    // Parts of the limit's length, the space before the word counted, and nothing behind.
+    let word = greek(3 * LONGEST_WORD - 1);
+    let config = TokenizerConfig { vocab_size: 200, ..config(Subwords::Unigram) };
+    let letters = |text: &str| {
+        let tokenizer = Tokenizer::train(TEXTS.into_iter().chain([text]), &config).unwrap();
+        let tokens: Vec<String> = (0..tokenizer.vocab_size() as u32).map(|id| tokenizer.token(id)).collect();
+        let of = |token: &String| token.chars().filter(|c| ('α'..='ρ').contains(c)).count();
+        tokens.iter().map(of).filter(|&count| count > 0).collect::<Vec<_>>()
+    };
+    assert_eq!(letters(&word), [1; 17]);
+    let short: String =
+        word.chars().collect::<Vec<_>>().chunks(500).map(|w| String::from_iter(w) + " ").collect();
+    assert!(letters(&short).iter().any(|&count| count > 1), "shorter words give pieces");
+}
+
+#[test]
 fn a_vocabulary_larger_than_any_is_refused() {
     for kind in KINDS {
         let config = TokenizerConfig { vocab_size: usize::MAX, ..config(kind) };

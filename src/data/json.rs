@@ -49,6 +49,17 @@ fn lone_surrogate(text: &str) -> Option<&str> {
     None
 }
 
+/// A key as a message shows it: on one line, and not too long.
+pub(crate) fn shown(key: &str) -> String {
+    const LONGEST: usize = 40;
+    let control = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut shown: String = key.chars().take(LONGEST).map(control).collect();
+    if shown.chars().count() < key.chars().count() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// What the error of a repeated key begins with.
 const TWICE: &str = "the same key twice: ";
 
@@ -110,7 +121,7 @@ impl<'de> Visitor<'de> for UniqueVisitor {
         let mut all = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if all.contains_key(&key) {
-                return Err(de::Error::custom(format_args!("{TWICE}{key:?}")));
+                return Err(de::Error::custom(format_args!("{TWICE}\"{}\"", shown(&key))));
             }
             let Unique(value) = entries.next_value()?;
             all.insert(key, value);
@@ -144,6 +155,7 @@ mod tests {
             (r#"{"a": "\\\ud83dx"}"#, r"has the lone surrogate \ud83d, half of a character"),
             (r#"{"a": 1, "b": 2, "a": 3}"#, r#"has the key "a" twice"#),
             (r#"{"t": {"é": 1, "\u00e9": 3}}"#, r#"has the key "é" twice"#),
+            ("{\"a\\nb\": 1, \"a\\nb\": 3}", "has the key \"a\u{fffd}b\" twice"),
             (r#"{"a": "\u12"}"#, "not JSON: "),
             ("{\"a\"", "not JSON: EOF while parsing an object"),
         ] {

@@ -55,7 +55,12 @@ const SHOWN: usize = 20;
 /// The keys of an object, those of its `translation` included.
 fn keys(object: &Value) -> String {
     let names = |object: &Value, before: &str| -> Vec<String> {
-        object.as_object().into_iter().flatten().map(|(key, _)| format!("{before}{key}")).collect()
+        object
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| format!("{before}{}", json::shown(key)))
+            .collect()
     };
     let inner = object.get("translation").map(|inner| names(inner, "translation.")).unwrap_or_default();
     let mut all = [names(object, ""), inner].concat();

@@ -141,6 +141,10 @@ fn what_is_wrong_with_an_object_is_called_by_its_name() {
         ]
     );
     assert_eq!(corpus.pairs[0].source, "😀");
+    let text = format!("{{\"a\\nb\": 1, \"{}\": 2}}\n", "k".repeat(1000));
+    let said = jsonl(file(&folder, "b.jsonl", text.as_bytes()), "en", "de").read().unwrap_err().to_string();
+    let keys = format!("b.jsonl:1: no key \"en\"; there are a\u{fffd}b, {}…", "k".repeat(40));
+    assert!(said.ends_with(&keys), "{said}");
 }
 
 #[test]

@@ -44,9 +44,9 @@ pub const UNK: u32 = 3;
 const SPECIAL: [&str; 4] = ["<pad>", "<s>", "</s>", "<unk>"];
 
 /// The longest word, in characters, that a vocabulary is learnt from in one piece. What is longer (a base64 string, a minified
-/// file) is counted as pieces of this length, since learning merges takes time quadratic in the length of a word; of such a piece
-/// that occurs once, unigram models learn the characters alone. Texts are
-/// encoded without regard to it, so that their tokens are those of other readers of the file.
+/// file) is counted as pieces of this length, since learning merges takes time quadratic in the length of a word; a unigram model
+/// learns only the characters of such pieces. Texts are encoded without regard to it, so that their tokens are those of other
+/// readers of the file.
 pub const LONGEST_WORD: usize = 1000;
 
 /// The largest vocabulary that is learnt.

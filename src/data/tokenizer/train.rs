@@ -88,11 +88,9 @@ fn unigram<S: AsRef<str>>(
             *words.entry(word).or_default() += 1;
         }
     }
-    // Of a long word that no other is like, only the characters are learnt: nearly all of its parts occur once, and there are many
-    // times as many of them as it has characters.
-    let alone = |word: &str, count: u32| count == 1 && word.chars().count() >= LONGEST_WORD;
+    // Of long words only the characters are learnt: no one wrote them, and they have many times as many parts as characters.
     let (long, mut words): (BTreeMap<_, _>, BTreeMap<_, _>) =
-        words.into_iter().partition(|(word, count)| alone(word, *count));
+        words.into_iter().partition(|(word, _)| word.chars().count() >= LONGEST_WORD);
     for character in long.keys().flat_map(|word| word.chars()).collect::<BTreeSet<char>>() {
         *words.entry(character.to_string()).or_default() += 1;
     }

@@ -23,6 +23,7 @@ pub mod decode;
 pub mod files;
 pub mod interchange;
 pub mod metrics;
+mod shell;
 pub mod teach;
 pub mod terminal;
 pub mod train;

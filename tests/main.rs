@@ -10,6 +10,7 @@ mod decoding;
 mod dependencies;
 mod durability;
 mod fused_equals_explained;
+mod hostile_text;
 mod learning;
 mod loss_invariants;
 mod metrics_equal_sacrebleu;

@@ -90,3 +90,18 @@ fn ids_are_those_of_python_on_a_thousand_real_lines() {
         println!("{kind:?}: 1,000 lines, {} ids, all the same", theirs.iter().map(Vec::len).sum::<usize>());
     }
 }
+
+#[test]
+fn every_tokenizer_that_the_docs_read_takes_spelled_out_special_tokens_for_text() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in ["docs/python.md", "docs/python/translate.py", "tests/golden/tokenizers/ids.py"] {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.starts_with('#')).collect();
+        let reads =
+            (0..lines.len()).filter(|&i| lines[i].contains("Tokenizer.from_file(")).collect::<Vec<_>>();
+        assert!(!reads.is_empty(), "{page}");
+        for read in reads {
+            assert_eq!(lines[read + 1], "tokenizer.encode_special_tokens = True", "{page}");
+        }
+    }
+}

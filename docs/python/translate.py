@@ -19,6 +19,13 @@ from tokenizers import Tokenizer
 ACTIVATIONS = {"relu": F.relu, "gelu": lambda x: F.gelu(x, approximate="tanh"), "silu": F.silu}
 
 
+def read_tokenizer(path):
+    tokenizer = Tokenizer.from_file(str(path))
+    # A line that spells out "</s>" is text. The file cannot say so.
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
 class Model:
     def __init__(self, folder):
         folder = Path(folder)
@@ -26,8 +33,8 @@ class Model:
         self.config = json.loads((folder / "config.json").read_text())
         self.model = self.config["model"]
         target = folder / "tokenizer.target.json"
-        self.source_tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self.target_tokenizer = Tokenizer.from_file(str(target)) if target.exists() else self.source_tokenizer
+        self.source_tokenizer = read_tokenizer(folder / "tokenizer.json")
+        self.target_tokenizer = read_tokenizer(target) if target.exists() else self.source_tokenizer
 
     def linear(self, x, path):
         return F.linear(x, self.weights[f"{path}.weight"], self.weights[f"{path}.bias"])

@@ -12,7 +12,7 @@ use super::search::SearchArguments;
 use crate::data::tokenizer::{EOS, Tokenizer};
 use crate::decode::{NextToken, Translator, search};
 use crate::files::{Destination, Kind};
-use crate::teach::attention::AttentionMaps;
+use crate::teach::attention::{AttentionMaps, LONGEST};
 use crate::{out, terminal};
 
 /// Show what a model looks at while it translates a sentence
@@ -86,6 +86,9 @@ fn encode(text: &str, option: &str, tokenizer: &Tokenizer, longest: usize) -> Re
     }
     if ids.len() >= longest {
         bail!("{option}: {} tokens are more than the {longest} that the model can take", ids.len() + 1);
+    }
+    if ids.len() >= LONGEST {
+        bail!("{option}: {} tokens are more than the {LONGEST} of which maps are made", ids.len() + 1);
     }
     Ok(ids)
 }

@@ -1,5 +1,6 @@
 //! `gradus evaluate`
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,17 +11,18 @@ use serde_json::{Map, Value, json};
 use super::device::DeviceArgument;
 use super::model::LoadedModel;
 use super::search::SearchArguments;
-use crate::data::corpus::read_lines;
-use crate::decode::translate;
+use crate::data::corpus::{at_most_one_is_standard_input, name_of, read_lines};
+use crate::decode::{Batching, Translator};
 use crate::files::{Destination, Kind};
 use crate::metrics::{BleuOptions, Bootstrap, ChrfOptions, Counts, Interval, Metric, Tokenize, p_value};
 use crate::train::SentenceBar;
-use crate::{out, terminal};
+use crate::{note, out, terminal};
 
 /// Score translations: of a model, or of a file
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Scores, signatures, intervals and p-values are sacreBLEU's.
+Scores, signatures, intervals and p-values are sacreBLEU's; without any difference, p is 1. Of the
+texts one can be -, standard input.
 
 Examples:
   gradus evaluate --model runs/en-de --src test.en.gz --ref test.de.gz --lowercase --beam 5
@@ -66,7 +68,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     device: DeviceArgument,
     /// Threads; 0 for one a core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = super::parse::threads)]
     threads: usize,
     /// Print the result as one line of JSON
     #[arg(long)]
@@ -105,11 +107,18 @@ impl Name {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let destination = arguments.out.as_ref().map(|path| Destination::new(path, Kind::Text, arguments.force));
     let destination = destination.transpose()?;
+    at_most_one_is_standard_input([
+        ("--hyp", arguments.hyp.as_deref()),
+        ("--src", arguments.src.as_deref()),
+        ("--ref", Some(&arguments.reference)),
+        ("--baseline", arguments.baseline.as_deref()),
+    ])?;
+    let bootstrap = bootstrap(arguments)?;
     let references = read_lines(&arguments.reference)?;
     let beside = |path: &Path| -> Result<Vec<String>> {
         let lines = read_lines(path)?;
         if lines.len() != references.len() {
-            let (path, reference) = (path.display(), arguments.reference.display());
+            let (path, reference) = (name_of(path), name_of(&arguments.reference));
             bail!("{path} has {} lines, but {reference} has {}", lines.len(), references.len());
         }
         Ok(lines)
@@ -119,7 +128,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         (None, None) => bail!("name --hyp, or --model and --src"),
     };
     let baseline = arguments.baseline.as_deref().map(beside).transpose()?;
-    let bootstrap = bootstrap(arguments)?;
     let start = std::time::Instant::now();
     let hypotheses = match &arguments.model {
         Some(model) => translations(arguments, model, &input)?,
@@ -153,16 +161,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The most samples that can be drawn: the score of each stays in memory.
-const MOST_SAMPLES: usize = 1_000_000;
-
 fn bootstrap(arguments: &Arguments) -> Result<Option<Bootstrap>> {
     let samples = match (arguments.bootstrap, &arguments.baseline) {
         (Some(0), _) => bail!("--bootstrap must not be 0"),
-        (Some(samples), _) => {
-            super::at_most("--bootstrap", samples, MOST_SAMPLES)?;
-            samples
+        (Some(samples), _) if samples > Bootstrap::MOST_SAMPLES => {
+            bail!(
+                "--bootstrap {samples}: more samples than {}, the most that are drawn",
+                Bootstrap::MOST_SAMPLES
+            )
         }
+        (Some(samples), _) => samples,
         (None, Some(_)) => Bootstrap::default().samples,
         (None, None) => return Ok(None),
     };
@@ -175,11 +183,20 @@ fn translations(arguments: &Arguments, model: &Path, input: &[String]) -> Result
     let texts: Vec<&str> = input.iter().map(String::as_str).collect();
     let bar = SentenceBar::new(texts.len());
     let tokenizers = (&model.source_tokenizer, &model.target_tokenizer);
-    let threads = super::thread_count(arguments.threads)?;
-    let translations =
-        translate(&model.transformer, tokenizers, &texts, &search, threads, |count| bar.done(count));
+    let threads = super::thread_count(arguments.threads);
+    let (source, target) = tokenizers;
+    let translator =
+        Translator { model: &model.transformer, source, target, trained_length: model.trained_length };
+    let batching = Batching { threads, ..Batching::for_rows(search.rows()) };
+    let translated = translator.translate(&texts, &search, &batching, |count| bar.done(count));
     bar.finish();
-    Ok(translations)
+    let name = arguments.src.as_deref().map_or(Cow::Borrowed("--src"), name_of);
+    for (number, one) in (1..).zip(&translated) {
+        if let Some(remark) = one.remark {
+            note!("gradus: {name}:{number}: {remark}");
+        }
+    }
+    Ok(translated.into_iter().map(|mut one| one.translations.swap_remove(0).text).collect())
 }
 
 /// A system's score by one metric.

@@ -54,7 +54,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = GradCheck::default().seed)]
     seed: u64,
     /// Threads; 0 for one a core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = super::parse::threads)]
     threads: usize,
     /// Print the rows as one line of JSON
     #[arg(long)]
@@ -98,7 +98,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if !(tolerance > 0.0 && tolerance.is_finite()) {
         bail!("--tolerance {tolerance} is not a positive number");
     }
-    let threads = super::thread_count(arguments.threads)?;
+    let threads = super::thread_count(arguments.threads);
     let check = GradCheck { tolerance, seed, plant, ..GradCheck::default() };
     let only = arguments.only.as_deref().unwrap_or_default();
     let subjects: Vec<Subject> = all().into_iter().filter(|subject| subject.name.contains(only)).collect();
@@ -122,7 +122,7 @@ fn bug(text: &str) -> Result<&'static Fault> {
 
 /// `--truth`: a measurement, which nothing fails.
 fn truth(arguments: &Arguments, model: &Path) -> Result<ExitCode> {
-    let threads = super::thread_count(arguments.threads)?;
+    let threads = super::thread_count(arguments.threads);
     let replay = Replay::open(&Run::open(model)?, arguments.step)?;
     let precision = arguments.precision.unwrap_or(replay.precision());
     let replay = replay.multiplied_in(precision).map_err(|error| anyhow!("--precision {error}"))?;

@@ -54,10 +54,10 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with = "attention_dropout")]
     no_dropout: bool,
     /// Steps of the training that --builtin does
-    #[arg(long, value_name = "N", default_value_t = 1500, requires = "builtin")]
+    #[arg(long, value_name = "N", default_value_t = 1500, requires = "builtin", value_parser = super::parse::steps::<u64>())]
     steps: u64,
     /// Threads of that training; 0 for one a core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = super::parse::threads)]
     threads: usize,
     /// Write the record as JSON instead of a page
     #[arg(long)]
@@ -66,9 +66,6 @@ pub(super) struct Arguments {
 
 /// What `--builtin` shows where no sentence is named.
 const PAIR: [&str; 2] = ["The white cat sees the dog.", "Le chat blanc voit le chien."];
-
-/// The most steps of the training that `--builtin` does: hours.
-const MOST_STEPS: u64 = 1_000_000;
 
 /// The smoothing of labels under the microscope.
 const SMOOTHING: f64 = 0.1;
@@ -122,11 +119,10 @@ fn specimen(arguments: &Arguments) -> Result<(Specimen, Option<Film>)> {
             bail!("--builtin: a --source of your own needs its --target, which the training films")
         }
     };
-    super::at_most("--steps", arguments.steps, MOST_STEPS)?;
     note!("training a small model on the built-in corpus, {} steps ...", arguments.steps);
     let mut reporter = Reporter::new();
     let steps = arguments.steps;
-    let threads = super::thread_count(arguments.threads)?;
+    let threads = super::thread_count(arguments.threads);
     let builtin = train_builtin([source, target], steps, threads, |step, loss| {
         reporter.progress(step as f64 / steps.max(1) as f64, &format!("step {step}  loss {loss:.3}"));
     })?;

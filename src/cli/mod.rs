@@ -11,6 +11,7 @@ mod gradcheck;
 mod import;
 mod microscope;
 mod model;
+mod parse;
 mod prompt;
 mod report;
 mod score;
@@ -20,14 +21,10 @@ mod text;
 mod train;
 mod translate;
 
-use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-
-use crate::config::limits::MAX_THREADS;
+use clap::{Parser, Subcommand};
 
 use crate::note;
 use crate::terminal::{Lines, ReaderGone, printable};
@@ -60,7 +57,7 @@ enum Command {
 
 /// Runs the program; the exit code says whether it did what was asked.
 pub fn main() -> ExitCode {
-    let command = match parse() {
+    let command = match parse::command_line() {
         Ok(Cli { command }) => command,
         // Help is one of these.
         Err(error) => {
@@ -97,39 +94,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Reads the command line. A number below 0 behind an option is a wrong value of that option, and not another option.
-///
-/// # Errors
-/// What clap has to say; help is one of these.
-fn parse() -> Result<Cli, clap::Error> {
-    let command = Cli::command().mut_subcommands(|command| {
-        command.mut_args(|arg| {
-            let takes_values = arg.get_action().takes_values();
-            arg.allow_negative_numbers(takes_values)
-        })
-    });
-    Cli::from_arg_matches(&command.try_get_matches()?)
-}
-
 /// The number of threads to run, where 0 asks for one a core.
-///
-/// # Errors
-/// Where so many are asked for that no machine has them.
-fn thread_count(asked: usize) -> Result<usize> {
-    at_most("--threads", asked, MAX_THREADS)?;
-    Ok(match asked {
+fn thread_count(asked: usize) -> usize {
+    match asked {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => count,
-    })
-}
-
-/// Whether the number that an option was given is no more than `most`.
-///
-/// # Errors
-/// One line naming the option.
-fn at_most<N: PartialOrd + Display>(option: &str, number: N, most: N) -> Result<()> {
-    if number > most {
-        bail!("{option} {number} is more than {most}");
     }
-    Ok(())
 }

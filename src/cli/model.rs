@@ -18,6 +18,8 @@ pub(super) struct LoadedModel {
     pub(super) transformer: Transformer,
     pub(super) source_tokenizer: Tokenizer,
     pub(super) target_tokenizer: Tokenizer,
+    /// The longest sentence that it was trained with, in tokens, the end included.
+    pub(super) trained_length: usize,
 }
 
 impl LoadedModel {
@@ -32,7 +34,8 @@ impl LoadedModel {
         let mut transformer = Transformer::new(&architecture, &mut Init::seeded(0));
         load_weights(&mut transformer, &checkpoint.weights).with_context(name)?;
         transformer.move_to(device);
-        Ok(Self { transformer, source_tokenizer, target_tokenizer })
+        let trained_length = config.data.max_length;
+        Ok(Self { transformer, source_tokenizer, target_tokenizer, trained_length })
     }
 }
 
@@ -42,6 +45,8 @@ pub(super) struct LoadedEnsemble {
     pub(super) models: Ensemble<Transformer>,
     pub(super) source_tokenizer: Tokenizer,
     pub(super) target_tokenizer: Tokenizer,
+    /// The longest sentence that all were trained with, in tokens, the end included.
+    pub(super) trained_length: usize,
 }
 
 impl LoadedEnsemble {
@@ -53,6 +58,7 @@ impl LoadedEnsemble {
         let Some((first_path, others)) = paths.split_first() else { bail!("name a model (--model)") };
         let first = LoadedModel::load(first_path, device)?;
         let (source_tokenizer, target_tokenizer) = (first.source_tokenizer, first.target_tokenizer);
+        let mut trained_length = first.trained_length;
         let mut models = vec![first.transformer];
         for path in others {
             let model = LoadedModel::load(path, device)?;
@@ -67,12 +73,18 @@ impl LoadedEnsemble {
                     );
                 }
             }
+            trained_length = trained_length.min(model.trained_length);
             models.push(model.transformer);
         }
-        Ok(Self { models: Ensemble { models }, source_tokenizer, target_tokenizer })
+        Ok(Self { models: Ensemble { models }, source_tokenizer, target_tokenizer, trained_length })
     }
 
     pub(super) fn translator(&self) -> Translator<'_, Ensemble<Transformer>> {
-        Translator { model: &self.models, source: &self.source_tokenizer, target: &self.target_tokenizer }
+        Translator {
+            model: &self.models,
+            source: &self.source_tokenizer,
+            target: &self.target_tokenizer,
+            trained_length: self.trained_length,
+        }
     }
 }

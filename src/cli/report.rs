@@ -27,7 +27,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let run = Run::open(&arguments.run)?;
-    let LoadedModel { transformer, source_tokenizer, target_tokenizer } =
+    let LoadedModel { transformer, source_tokenizer, target_tokenizer, .. } =
         LoadedModel::load(&arguments.run, &Device::Cpu)?;
     let path = report::write(&run, &transformer, (&source_tokenizer, &target_tokenizer))?;
     out!("{}", path.display())?;

@@ -11,9 +11,10 @@ use serde_json::json;
 use super::device::DeviceArgument;
 use super::model::LoadedEnsemble;
 use super::search::BatchingArguments;
-use crate::data::corpus::{Files, read_lines};
+use crate::data::corpus::{Files, at_most_one_is_standard_input, name_of, read_lines};
 use crate::data::tokenizer::{EOS, Tokenizer};
-use crate::decode::{NextToken, Translator, score_all};
+use crate::decode::{NextToken, Remark, Translator, score_all};
+use crate::note;
 use crate::terminal::{Stdout, written};
 use crate::train::SentenceBar;
 
@@ -30,7 +31,7 @@ pub(super) struct Arguments {
     /// Folder of a run, or a checkpoint; several score together
     #[arg(long, value_name = "RUN", required = true)]
     model: Vec<PathBuf>,
-    /// Source sentences, one a line, plain or gzip
+    /// Source sentences, one a line, plain or gzip; - is standard input, for one of all texts
     #[arg(long, value_name = "FILE", requires = "tgt", required_unless_present = "tsv")]
     src: Option<PathBuf>,
     /// Their translations, line by line
@@ -50,12 +51,25 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let batching = arguments.batching.batching(1)?;
+    let texts = [("--src", arguments.src.as_deref()), ("--tgt", arguments.tgt.as_deref())];
+    at_most_one_is_standard_input(texts)?;
     let pairs = Pairs::read(arguments)?;
     let model = LoadedEnsemble::load(&arguments.model, &arguments.device.open()?)?;
     let target = &model.target_tokenizer;
     let (source, models) = (&model.source_tokenizer, &model.models);
-    let sources = encode(pairs.numbered(&pairs.sources), source, pairs.source_name, models.longest_source())?;
-    let targets = encode(pairs.numbered(&pairs.targets), target, pairs.target_name, models.longest_target())?;
+    let trained = model.trained_length;
+    let sources = encode(
+        pairs.numbered(&pairs.sources),
+        source,
+        pairs.source_name,
+        [models.longest_source(), trained],
+    )?;
+    let targets = encode(
+        pairs.numbered(&pairs.targets),
+        target,
+        pairs.target_name,
+        [models.longest_target(), trained],
+    )?;
     let lines = pairs.lines;
     let pairs: Vec<(Vec<u32>, Vec<u32>)> = sources.into_iter().zip(targets).collect();
     let bar = SentenceBar::new(pairs.len());
@@ -111,7 +125,7 @@ impl<'a> Pairs<'a> {
             (Some(source_name), Some(target_name), _) => {
                 let (sources, targets) = (read_lines(source_name)?, read_lines(target_name)?);
                 if sources.len() != targets.len() {
-                    let (source, target) = (source_name.display(), target_name.display());
+                    let (source, target) = (name_of(source_name), name_of(target_name));
                     bail!("{source} has {} lines, but {target} has {}", sources.len(), targets.len());
                 }
                 let lines = (1..=sources.len()).collect();
@@ -133,22 +147,26 @@ impl<'a> Pairs<'a> {
     }
 }
 
-/// The tokens of all lines, each with the end.
+/// The tokens of all lines, each with the end; `readable` is what the model can take, `trained` what it has seen.
 ///
 /// # Errors
-/// Where a line has more than the model can take: a part of it is not what was asked about.
+/// Where a line has more than can be taken: a part of it is not what was asked about.
 fn encode<'t>(
     lines: impl Iterator<Item = (usize, &'t String)>,
     tokenizer: &Tokenizer,
     name: &Path,
-    longest: usize,
+    [readable, trained]: [usize; 2],
 ) -> Result<Vec<Vec<u32>>> {
     let ids_of = |(number, line): (usize, &String)| {
         let mut ids = tokenizer.encode(line);
         ids.push(EOS);
-        if ids.len() > longest {
-            let (name, count) = (name.display(), ids.len());
-            bail!("{name}:{number}: {count} tokens are more than the {longest} that the model can take");
+        let name = name_of(name);
+        match Remark::of(ids.len(), readable, trained) {
+            Some(Remark::Unreadable { tokens, longest } | Remark::Cut { tokens, longest }) => {
+                bail!("{name}:{number}: {tokens} tokens are more than the {longest} that the model can take")
+            }
+            Some(remark) => note!("gradus: {name}:{number}: {remark}"),
+            None => {}
         }
         Ok(ids)
     };

@@ -128,14 +128,14 @@ pub(super) struct BatchingArguments {
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// Threads; 0 for one a core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = super::parse::threads)]
     threads: usize,
 }
 
 impl BatchingArguments {
     /// The batches for searches that follow so many hypotheses of each sentence.
     pub(super) fn batching(&self, rows: usize) -> Result<Batching> {
-        let threads = super::thread_count(self.threads)?;
+        let threads = super::thread_count(self.threads);
         let usual = Batching { threads, ..Batching::for_rows(rows) };
         match self.batch {
             None => Ok(usual),

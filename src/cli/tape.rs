@@ -43,7 +43,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (model, source, target) = match &arguments.model {
         Some(path) => {
-            let LoadedModel { transformer, source_tokenizer, target_tokenizer } =
+            let LoadedModel { transformer, source_tokenizer, target_tokenizer, .. } =
                 LoadedModel::load(path, &Device::Cpu)?;
             let longest = match transformer.config.positions {
                 Positions::Learned => transformer.config.max_length,

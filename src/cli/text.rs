@@ -11,7 +11,7 @@ use crate::data::tokenizer::{Subwords, UnicodeForm};
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Text")]
 pub(super) struct TextArguments {
-    /// Source sentences, one a line, plain or gzip
+    /// Source sentences, one a line, plain or gzip; - is standard input, for one of all texts
     #[arg(long, value_name = "FILE")]
     src: Option<PathBuf>,
     /// Their translations, line by line

@@ -1,16 +1,17 @@
 //! `gradus translate`
 
-use std::io::{BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Error, Result};
 use clap::Args;
 use serde_json::json;
 
 use super::device::DeviceArgument;
 use super::model::LoadedEnsemble;
 use super::search::{BatchingArguments, SamplingArguments, SearchArguments};
+use crate::data::corpus::{LineReader, is_standard_input, name_of, read_lines};
 use crate::decode::{Batching, Search, Translated};
 use crate::note;
 use crate::terminal::{Stdout, written};
@@ -32,7 +33,7 @@ pub(super) struct Arguments {
     /// Folder of a run, or a checkpoint; several translate together
     #[arg(long, value_name = "RUN", required = true)]
     model: Vec<PathBuf>,
-    /// Text to translate, plain or gzip; standard input without it
+    /// Text to translate, plain or gzip; standard input where it is - or not named
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// Print the K best translations of every line, with scores
@@ -54,6 +55,9 @@ pub(super) struct Arguments {
 /// Lines translated at a time, for the first of them to be seen before the last is done.
 const CHUNK: usize = 512;
 
+/// So many bytes of standard input are not waited beyond for more lines.
+const CHUNK_BYTES: usize = 1 << 20;
+
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let search = arguments.search.with(arguments.nbest.unwrap_or(1), arguments.sampling.sampling()?)?;
     let batching = arguments.batching.batching(search.rows())?;
@@ -64,9 +68,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         batching,
         done: 0,
     };
-    if let Some(path) = &arguments.input {
-        let lines = crate::data::corpus::read_lines(path)?;
-        let name = path.display().to_string();
+    let path = arguments.input.as_deref().unwrap_or(Path::new("-"));
+    let name = name_of(path);
+    if !is_standard_input(path) {
+        let lines = read_lines(path)?;
         // Translations that come to a terminal say themselves how far they are.
         let bar = (!std::io::stdout().is_terminal()).then(|| SentenceBar::new(lines.len()));
         for chunk in lines.chunks(CHUNK) {
@@ -76,18 +81,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else if std::io::stdin().is_terminal() {
         super::prompt::each_line("> ", |line| session.print(&[line], "line", |_| ()))?;
     } else {
-        let mut lines = Vec::new();
-        for (number, line) in std::io::stdin().lock().split(b'\n').enumerate() {
-            let line = line.context("standard input: cannot read")?;
-            let line = String::from_utf8(line)
-                .map_err(|_| anyhow!("standard input:{}: not valid UTF-8", number + 1))?;
-            lines.push(line.trim_end_matches('\r').trim_start_matches('\u{feff}').to_owned());
-            if lines.len() == CHUNK {
-                session.print(&lines, "standard input", |_| ())?;
+        let mut reader = LineReader::stream(path)?;
+        let (mut lines, mut bytes) = (Vec::new(), 0);
+        while let Some(line) = reader.next_line()? {
+            let line = line.map_err(Error::msg)?;
+            bytes += line.len();
+            lines.push(line.to_owned());
+            if lines.len() == CHUNK || bytes >= CHUNK_BYTES {
+                session.print(&lines, &name, |_| ())?;
                 lines.clear();
+                bytes = 0;
             }
         }
-        session.print(&lines, "standard input", |_| ())?;
+        session.print(&lines, &name, |_| ())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -118,13 +124,8 @@ impl Session<'_> {
         let mut out = Stdout::lock();
         for (text, translated) in texts.iter().zip(&translated) {
             self.done += 1;
-            if let Some(cut) = translated.cut {
-                note!(
-                    "gradus: {name}:{}: {} tokens are more than the {} that the model can read; the rest is left out",
-                    self.done,
-                    cut.tokens,
-                    cut.longest
-                );
+            if let Some(remark) = translated.remark {
+                note!("gradus: {name}:{}: {remark}", self.done);
             }
             written(self.write(&mut out, text, translated))?;
         }

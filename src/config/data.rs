@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::data::corpus::Files;
+use crate::data::corpus::{Files, at_most_one_is_standard_input, is_standard_input};
 
 /// Where the text comes from. With nothing named, the built-in corpus.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,7 +129,7 @@ impl DataConfig {
     /// The first relative path at which there is nothing.
     pub fn missing(&self) -> Option<&Path> {
         let paths = self.parts().into_iter().flatten().filter_map(|path| path.as_deref());
-        paths.into_iter().find(|path| path.is_relative() && !path.exists())
+        paths.into_iter().find(|path| path.is_relative() && !is_standard_input(path) && !path.exists())
     }
 
     /// The files to train, to validate and to test with.
@@ -164,7 +164,8 @@ impl DataConfig {
     }
 
     pub(super) fn validate(&self) -> Result<()> {
-        for (named, [source, target, tsv, jsonl]) in self.parts().iter().zip(FLAGS) {
+        let parts = self.parts();
+        for (named, [source, target, tsv, jsonl]) in parts.iter().zip(FLAGS) {
             let both = format!("{source} and {target}");
             match named.map(Option::is_some) {
                 [true, false, ..] => bail!("{source} needs {target}"),
@@ -180,6 +181,8 @@ impl DataConfig {
                 "validation or test text is named, but no training text: name --src and --tgt, --tsv or --jsonl"
             );
         }
+        let named = parts.iter().flatten().map(|path| path.as_deref());
+        at_most_one_is_standard_input(FLAGS.into_iter().flatten().zip(named))?;
         let jsonl = [&self.jsonl, &self.valid_jsonl, &self.test_jsonl];
         if (self.source_key.is_some() || self.target_key.is_some()) && jsonl.iter().all(|path| path.is_none())
         {

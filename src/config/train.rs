@@ -186,7 +186,7 @@ impl TrainConfig {
             ("train.accumulate", self.accumulate, limits::MAX_ACCUMULATE),
             ("train.shards", self.shards, limits::MAX_SHARDS),
             ("train.average", self.average, limits::MAX_AVERAGE),
-            ("train.validate_beam", self.validate_beam, Search::MOST_ROWS),
+            ("train.validate_beam", self.validate_beam, Search::MOST_HYPOTHESES),
         ];
         counts.into_iter().try_for_each(|(key, count, most)| limits::count(key, count, most))?;
         limits::at_most("train.threads", self.threads, limits::MAX_THREADS)?;

@@ -5,6 +5,7 @@ pub mod bucket;
 pub mod builtin;
 pub mod corpus;
 pub mod doctor;
+pub(crate) mod json;
 pub mod tokenizer;
 
 /// A sentence and its translation.

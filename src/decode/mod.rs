@@ -41,7 +41,7 @@ pub use next_token::NextToken;
 pub use options::Search;
 pub use sampling::Sampling;
 pub use score::{score, score_all};
-pub use text::{Cut, Translated, Translation, Translator, translate};
+pub use text::{LONGEST_SENTENCE, Remark, Translated, Translation, Translator, translate};
 
 use autograd::Float;
 use beam::{Beam, Live};

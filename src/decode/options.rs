@@ -50,8 +50,8 @@ impl Default for Search {
 }
 
 impl Search {
-    /// The most hypotheses of a source that can be followed at once.
-    pub const MOST_ROWS: usize = 1024;
+    /// The most hypotheses of a source that can be followed at once, or targets that can be drawn for it.
+    pub const MOST_HYPOTHESES: usize = 10_000;
 
     /// One most probable word after the other.
     pub fn greedy() -> Self {
@@ -88,11 +88,6 @@ impl Search {
         if beam == 0 {
             return Err("beam must not be 0".into());
         }
-        for (name, rows) in [("nbest", nbest), ("beam", beam)] {
-            if rows > Self::MOST_ROWS {
-                return Err(format!("{name} = {rows} is more than {}", Self::MOST_ROWS));
-            }
-        }
         if let Some(sampling) = &self.sampling {
             if beam != 1 {
                 return Err(format!(
@@ -106,6 +101,10 @@ impl Search {
         }
         if nbest == 0 || nbest > self.rows() {
             return Err(format!("nbest = {nbest} is not in 1..=beam, and beam = {beam}"));
+        }
+        if self.rows() > Self::MOST_HYPOTHESES {
+            let (name, count) = if self.sampling.is_some() { ("nbest", nbest) } else { ("beam", beam) };
+            return Err(format!("{name} = {count} is more than {}", Self::MOST_HYPOTHESES));
         }
         let alpha = length_penalty.alpha();
         if !(alpha >= 0.0 && alpha.is_finite()) {

@@ -1,10 +1,16 @@
 //! From text to text.
 
+use std::fmt;
+
 use nn::Transformer;
 use serde::Serialize;
 
 use super::{Batching, Hypothesis, NextToken, Search, Specials, translate_all};
 use crate::data::tokenizer::{BOS, EOS, PAD, Tokenizer};
+
+/// The longest source, in tokens with the end included, that is translated whole by a model that was trained with none longer:
+/// the time that attention takes is quadratic in the length.
+pub const LONGEST_SENTENCE: usize = 4096;
 
 /// A model with what it takes to give it text.
 #[derive(Debug)]
@@ -15,6 +21,9 @@ pub struct Translator<'a, M> {
     pub source: &'a Tokenizer,
     /// The target side's.
     pub target: &'a Tokenizer,
+    /// The length of the longest sentences that the model was trained with, in tokens, the end included; `usize::MAX` where that
+    /// is of no concern.
+    pub trained_length: usize,
 }
 
 /// What was made of a text.
@@ -22,8 +31,8 @@ pub struct Translator<'a, M> {
 pub struct Translated {
     /// The translations, best first; for a blank text one that is blank.
     pub translations: Vec<Translation>,
-    /// That only a part of the text was translated, where so.
-    pub cut: Option<Cut>,
+    /// What is to be said of the length of the text, if anything.
+    pub remark: Option<Remark>,
 }
 
 /// One translation.
@@ -39,13 +48,75 @@ pub struct Translation {
     pub tokens: Vec<String>,
 }
 
-/// That a text is too long for a model.
+/// That a text is longer than what its model knows. Written out, one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut {
-    /// Its tokens, the end included.
-    pub tokens: usize,
-    /// How many the model can read.
-    pub longest: usize,
+pub enum Remark {
+    /// Positions are learned, and there are too few; the rest is left out.
+    Unreadable {
+        /// The text's tokens, the end included.
+        tokens: usize,
+        /// How many the model can read.
+        longest: usize,
+    },
+    /// Beyond [`LONGEST_SENTENCE`], and beyond training; the rest is left out.
+    Cut {
+        /// The text's tokens, the end included.
+        tokens: usize,
+        /// How many are translated.
+        longest: usize,
+    },
+    /// The whole is translated, and is longer than anything in training.
+    Untrained {
+        /// The text's tokens, the end included.
+        tokens: usize,
+        /// The most in training.
+        longest: usize,
+    },
+}
+
+impl Remark {
+    /// What is to be said of a text of so many tokens, the end included; nothing for most.
+    pub fn of(tokens: usize, readable: usize, trained: usize) -> Option<Self> {
+        let most = LONGEST_SENTENCE.max(trained);
+        if tokens > readable && readable <= most {
+            Some(Self::Unreadable { tokens, longest: readable })
+        } else if tokens > most {
+            Some(Self::Cut { tokens, longest: most })
+        } else if tokens > trained {
+            Some(Self::Untrained { tokens, longest: trained })
+        } else {
+            None
+        }
+    }
+
+    /// How many of the tokens are translated, the end included.
+    fn kept(self) -> usize {
+        match self {
+            Self::Unreadable { longest, .. } | Self::Cut { longest, .. } => longest,
+            Self::Untrained { tokens, .. } => tokens,
+        }
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { tokens, longest } => write!(
+                f,
+                "{tokens} tokens are more than the {longest} that the model can read; the rest is left out"
+            ),
+            Self::Cut { tokens, longest } => {
+                write!(
+                    f,
+                    "{tokens} tokens are more than the {longest} that are translated; the rest is left out"
+                )
+            }
+            Self::Untrained { tokens, longest } => write!(
+                f,
+                "{tokens} tokens are more than the {longest} that sentences had in training; do not rely on the result"
+            ),
+        }
+    }
 }
 
 impl Translator<'_, Transformer> {
@@ -54,8 +125,8 @@ impl Translator<'_, Transformer> {
 }
 
 impl<M: NextToken + Sync> Translator<'_, M> {
-    /// The translations of every text. Where positions are learned, what goes beyond them is cut off. Each time some texts
-    /// are done, `progress` is told how many.
+    /// The translations of every text. What goes beyond learned positions, or [`LONGEST_SENTENCE`], is cut off. Each time some
+    /// texts are done, `progress` is told how many.
     pub fn translate(
         &self,
         texts: &[&str],
@@ -64,28 +135,29 @@ impl<M: NextToken + Sync> Translator<'_, M> {
         progress: impl Fn(usize) + Sync,
     ) -> Vec<Translated> {
         let longest = self.model.longest_source();
-        let (mut sources, mut cuts) = (Vec::new(), Vec::new());
+        let (mut sources, mut remarks) = (Vec::new(), Vec::new());
         for text in texts {
             let mut ids = self.source.encode(text);
             let tokens = ids.len() + 1;
-            cuts.push((tokens > longest).then_some(Cut { tokens, longest }));
+            let remark = Remark::of(tokens, longest, self.trained_length);
+            remarks.push(remark);
             // A blank text is no source: no one knows what a model would say to it.
             if !ids.is_empty() {
-                ids.truncate(longest - 1);
+                ids.truncate(remark.map_or(tokens, Remark::kept) - 1);
                 ids.push(EOS);
             }
             sources.push(ids);
         }
         let found = translate_all(self.model, &sources, Translator::SPECIALS, search, batching, progress);
-        let translated = |(hypotheses, cut): (Vec<Hypothesis>, _)| {
+        let translated = |(hypotheses, remark): (Vec<Hypothesis>, _)| {
             let mut translations: Vec<_> = hypotheses.iter().map(|found| self.translation(found)).collect();
             if translations.is_empty() {
                 let (text, tokens) = (String::new(), Vec::new());
                 translations.push(Translation { text, score: 0.0, log_prob: 0.0, tokens });
             }
-            Translated { translations, cut }
+            Translated { translations, remark }
         };
-        found.into_iter().zip(cuts).map(translated).collect()
+        found.into_iter().zip(remarks).map(translated).collect()
     }
 
     fn translation(&self, found: &Hypothesis) -> Translation {
@@ -111,7 +183,8 @@ pub fn translate<M: NextToken + Sync>(
     progress: impl Fn(usize) + Sync,
 ) -> Vec<String> {
     let batching = Batching { threads, ..Batching::for_rows(search.rows()) };
-    let translated = Translator { model, source, target }.translate(texts, search, &batching, progress);
+    let translator = Translator { model, source, target, trained_length: usize::MAX };
+    let translated = translator.translate(texts, search, &batching, progress);
     let best = |mut one: Translated| one.translations.swap_remove(0).text;
     translated.into_iter().map(best).collect()
 }

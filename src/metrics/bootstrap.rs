@@ -18,10 +18,22 @@ impl Default for Bootstrap {
 }
 
 impl Bootstrap {
+    /// The most samples that can be drawn. Intervals and p-values gain nothing from more.
+    pub const MOST_SAMPLES: usize = 1_000_000;
+
     /// The scores of all samples of `sentences` sentences; `score` is given the numbers of those that were drawn. They are
     /// the numbers that NumPy draws in sacreBLEU, and the same for every system and metric, which is what lets scores be
     /// compared in pairs.
+    ///
+    /// # Panics
+    /// For more than [`MOST_SAMPLES`](Self::MOST_SAMPLES).
+    #[track_caller]
     pub fn scores(&self, sentences: usize, score: impl Fn(&[usize]) -> f64) -> Vec<f64> {
+        let (samples, most) = (self.samples, Self::MOST_SAMPLES);
+        assert!(
+            samples <= most,
+            "bootstrap: {samples} samples are more than {most}, the most that are drawn"
+        );
         let mut generator = Generator::new(self.seed);
         let mut drawn = vec![0; sentences];
         let mut sample = |_| {
@@ -62,11 +74,17 @@ impl Interval {
 /// significance tests for machine translation evaluation"; the same samples for both). Below 0.05 one speaks of a
 /// significant difference.
 ///
+/// Where there is no difference at all it is 1, since any sample has one as large. (sacreBLEU counts the samples whose difference
+/// is larger, of which a system compared with itself has none, and calls that significant.)
+///
 /// # Panics
 /// If the two have different numbers of samples.
 #[track_caller]
 pub fn p_value(system: &[f64], baseline: &[f64], difference: f64) -> f64 {
     assert_eq!(system.len(), baseline.len(), "samples are compared in pairs");
+    if difference == 0.0 {
+        return 1.0;
+    }
     let differences: Vec<f64> = system.iter().zip(baseline).map(|(a, b)| (a - b).abs()).collect();
     let mean = mean(&differences);
     let larger = differences.iter().filter(|&&sample| sample - mean > difference.abs()).count();
@@ -95,11 +113,7 @@ mod tests {
             Bootstrap { samples: 200, seed: 1 }
                 .scores(200, |drawn| drawn.iter().map(|&i| words[i]).sum::<f64>() / 200.0)
         };
-        assert_eq!(
-            p_value(&scores(1.0), &scores(1.0), 0.0),
-            1.0 / 201.0,
-            "no sample is larger than no difference"
-        );
+        assert_eq!(p_value(&scores(1.0), &scores(1.0), 0.0), 1.0, "any difference is as large as none");
         assert_eq!(p_value(&scores(9.0), &scores(1.0), 8.0), 1.0 / 201.0);
         let noise: Vec<f64> = (0..200).map(|i| f64::from(i % 3)).collect();
         assert!(p_value(&noise, &scores(1.0), 0.01) > 0.3);

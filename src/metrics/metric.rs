@@ -72,6 +72,10 @@ impl Counts {
     }
 
     /// The scores of samples of the sentences.
+    ///
+    /// # Panics
+    /// For more samples than [`Bootstrap::MOST_SAMPLES`].
+    #[track_caller]
     pub fn bootstrap(&self, bootstrap: &Bootstrap) -> Vec<f64> {
         bootstrap.scores(self.len(), |drawn| self.score_of(drawn.iter().copied()))
     }

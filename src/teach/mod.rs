@@ -5,5 +5,6 @@
 //! check beside it.
 
 pub mod attention;
+pub(crate) mod embed;
 pub mod microscope;
 pub mod report;

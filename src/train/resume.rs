@@ -10,6 +10,7 @@ use super::run::Run;
 use super::trainer::Trainer;
 use crate::checkpoint::{Checkpoint, Progress, Training, load_moments, load_weights};
 use crate::config::Config;
+use crate::shell::quote_path;
 
 /// What a new training does not take over from the checkpoint it begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -52,7 +53,7 @@ impl Trainer {
         if keeps_best {
             // Better to learn now than after the last step that there is no model to end with.
             Checkpoint::load(&run.best()).map_err(|error| {
-                let name = run.folder().display();
+                let name = quote_path(run.folder());
                 anyhow!("{error:#}; to go on without the best weights so far: --resume {name} --reset best")
             })?;
         }

@@ -11,6 +11,7 @@ use crate::checkpoint::Checkpoint;
 use crate::files::{
     FolderLock, is_temporary, remove_durably, remove_temporaries, rename_durably, write_atomic,
 };
+use crate::shell::quote_path;
 
 /// A run's folder: `config.toml`, `tokenizer.json`, `metrics.jsonl`, `checkpoints/`, and `report.html` at the end.
 ///
@@ -105,9 +106,9 @@ impl Run {
 
     fn refuse_begun(&self) -> Result<()> {
         if self.is_begun() {
-            let name = self.folder.display();
+            let (name, word) = (self.folder.display(), quote_path(&self.folder));
             bail!(
-                "{name}: holds a run already; go on with it (--resume {name}) or choose another folder (--out)"
+                "{name}: holds a run already; go on with it (--resume {word}) or choose another folder (--out)"
             );
         }
         Ok(())
@@ -147,8 +148,9 @@ impl Run {
         let mut run = Self::open(folder)?;
         if !run.is_begun() {
             bail!(
-                "{}: was stopped before its first whole checkpoint; begin it again: gradus train --out {0}",
-                folder.display()
+                "{}: was stopped before its first whole checkpoint; begin it again: gradus train --out {}",
+                folder.display(),
+                quote_path(folder)
             );
         }
         run.lock = Some(Arc::new(FolderLock::acquire(folder)?));

@@ -95,3 +95,61 @@ fn the_best_is_told_by_the_metric_that_is_named() {
         assert_eq!(progress.best, best, "{metric}");
     }
 }
+
+/// Turns a bit of a file.
+fn damage(path: &std::path::Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn of_damaged_checkpoints_an_earlier_one_is_offered_and_a_training_can_go_on_from_it() {
+    let project = small_project();
+    let folder = project.path();
+    set(folder, &[("validate_every", "4")]);
+    train(folder, "run", &["--steps", "8", "--keep", "2"]);
+    let files = folder.join("run/checkpoints");
+    damage(&files.join("last.gradus"));
+    let said = complaint(folder, &["train", "--resume", "run"]);
+    assert!(said.contains("run/checkpoints/last.gradus: corrupted"), "{said}");
+    assert!(said.contains("is whole: --resume run/checkpoints/step-000008.gradus"), "{said}");
+    damage(&files.join("step-000008.gradus"));
+    let said = complaint(folder, &["train", "--resume", "run"]);
+    assert!(said.contains("is whole: --resume run/checkpoints/step-000004.gradus"), "{said}");
+    done(folder, &["train", "--resume", "run/checkpoints/step-000004.gradus", "--steps", "12"]);
+    assert_eq!(checkpoint(folder, "run", "last.gradus").training.unwrap().progress.step, 12);
+    checkpoint(folder, "run", "step-000008.gradus");
+
+    // The best weights are looked at before the first step, not after the last.
+    damage(&files.join("best.gradus"));
+    let said = complaint(folder, &["train", "--resume", "run", "--steps", "16"]);
+    assert!(said.contains("best.gradus: corrupted") && said.contains("--resume run --reset best"), "{said}");
+    done(folder, &["train", "--resume", "run", "--steps", "16", "--reset", "best"]);
+    checkpoint(folder, "run", "best.gradus");
+    let said = complaint(folder, &["train", "--resume", "run", "--steps", "20", "--reset", "data"]);
+    assert!(said.contains("--reset: only best can be reset in a run that goes on"), "{said}");
+}
+
+#[test]
+fn scores_on_another_validation_text_are_not_compared_with_those_before() {
+    let project = small_project();
+    let folder = project.path();
+    set(folder, &[("validate_every", "4"), ("best", "\"loss\"")]);
+    train(folder, "run", &["--steps", "8", "--valid-src", "a.txt", "--valid-tgt", "b.txt"]);
+    let before = checkpoint(folder, "run", "last.gradus").training.unwrap();
+    assert_eq!(before.best_validation().unwrap().step, 8);
+    // Text on which no score can be as good: its targets are those of other sources.
+    std::fs::write(folder.join("c.txt"), std::fs::read_to_string(folder.join("a.txt")).unwrap()).unwrap();
+    let said = done(
+        folder,
+        &["train", "--resume", "run", "--steps", "12", "--valid-src", "b.txt", "--valid-tgt", "c.txt"],
+    );
+    assert!(
+        said.contains("the validation text is another one: the best score so far does not count"),
+        "{said}"
+    );
+    let after = checkpoint(folder, "run", "last.gradus").training.unwrap();
+    let (old, new) = (before.best_validation().unwrap(), after.best_validation().unwrap());
+    assert!(new.step == 12 && new.checksum != old.checksum, "{new:?}");
+}

@@ -107,7 +107,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Threads; 0 for one a core
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::cli::parse::threads)]
     threads: Option<usize>,
     #[command(flatten)]
     pub(super) device: DeviceArgument,

@@ -13,6 +13,7 @@ pub(super) use arguments::Arguments;
 use super::text::default_config;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, DataConfig};
+use crate::shell::{quote, quote_path};
 use crate::train::{
     Corpora, Outcome, Prepared, Run, STOPPED, Summary, Trainer, install_stop_signals, prepare, tokenizers_of,
 };
@@ -22,7 +23,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<ExitCode> {
     install_stop_signals()?;
     let device = arguments.device.open()?;
     let mut trainer = match &arguments.resume {
-        Some(path) => resume::resume(arguments, Run::open_locked(&resume::folder_named(path)?)?)?,
+        Some(path) => resume::resume(arguments, path)?,
         None => start(arguments)?,
     };
     let run = trainer.run().clone();
@@ -42,7 +43,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Outcome::Stopped => {
-            let folder = run.folder().display();
+            let folder = quote_path(run.folder());
             note!("saved at step {}; go on with: gradus train --resume {folder}", trainer.steps());
             Ok(ExitCode::from(STOPPED))
         }
@@ -136,8 +137,8 @@ fn closing_words(summary: &Summary) -> String {
     format!(
         "{}\n\nTranslate with it:\n  echo \"{example}\" | {} translate --model {}",
         lines.join("\n"),
-        program(),
-        summary.run
+        quote(&program()),
+        quote(&summary.run)
     )
 }
 

@@ -3,21 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use serde_json::Value;
 
 use super::arguments::Arguments;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, DataConfig};
+use crate::shell::quote_path;
 use crate::train::{Corpora, Prepared, Reset, Run, Trainer, tokenizers_of};
 
-/// The folder of the run that `--resume` names: by itself, or by the checkpoint there that a training goes on from.
+/// The folder of the run that `--resume` names: by itself, or by the checkpoint there to go on from, which is the second, if
+/// it is an earlier one than the last.
 ///
 /// # Errors
 /// Where another file is named.
-pub(super) fn folder_named(path: &Path) -> Result<PathBuf> {
+pub(super) fn run_named(path: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
     if !path.is_file() {
-        return Ok(path.to_owned());
+        return Ok((path.to_owned(), None));
     }
     let name = path.display();
     let folder = path.parent().and_then(Path::parent).map(or_here);
@@ -26,13 +28,14 @@ pub(super) fn folder_named(path: &Path) -> Result<PathBuf> {
             "{name}: is a file; --resume takes the folder of a run, --init-from begins a new one with a checkpoint"
         );
     };
-    if run.last().file_name() != path.file_name() {
-        let folder = run.folder().display();
+    let kept = run.kept()?.into_iter().find(|kept| kept.file_name() == path.file_name());
+    if kept.is_none() && run.last().file_name() != path.file_name() {
+        let (folder, word) = (quote_path(run.folder()), quote_path(path));
         bail!(
-            "{name}: --resume {folder} goes on from the last checkpoint; a new run begins with another: --init-from {name}"
+            "{name}: --resume {folder} goes on from the last checkpoint; a new run begins with another: --init-from {word}"
         );
     }
-    Ok(run.folder().to_owned())
+    Ok((run.folder().to_owned(), kept))
 }
 
 /// A path that is empty is the working folder.
@@ -40,24 +43,32 @@ fn or_here(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
-/// A training that goes on with this run, to the limits that the options name.
+/// A training that goes on with the run that `--resume` names, to the limits that the options name.
 ///
 /// # Errors
-/// Where the run holds no training, or the options ask for another one.
-pub(super) fn resume(arguments: &Arguments, run: Run) -> Result<Trainer> {
+/// Where the run holds no training, is in use, or the options ask for another one.
+pub(super) fn resume(arguments: &Arguments, named: &Path) -> Result<Trainer> {
+    let (folder, earlier) = run_named(named)?;
+    let run = Run::open_locked(&folder)?;
     let forgets_best = match arguments.reset.as_slice() {
-        [] => false,
+        // The best weights may be of a later step than an earlier checkpoint.
+        [] => earlier.is_some(),
         [Reset::Best] => true,
         _ => bail!(
             "--reset: only best can be reset in a run that goes on; --init-from begins another with its weights"
         ),
     };
-    let path = run.last();
+    let is_last = earlier.is_none();
+    let path = earlier.unwrap_or_else(|| run.last());
     if !path.exists() {
         let name = run.folder().display();
-        bail!("{name}: holds no training to go on with, only a model; begin one with it: --init-from {name}");
+        let word = quote_path(run.folder());
+        bail!("{name}: holds no training to go on with, only a model; begin one with it: --init-from {word}");
     }
-    let checkpoint = Checkpoint::load(&path)?;
+    let checkpoint = Checkpoint::load(&path).map_err(|error| match is_last {
+        true => offer_another(error, &run),
+        false => error,
+    })?;
     let stored = Config::from_toml(&checkpoint.config)
         .with_context(|| format!("{}: configuration", path.display()))?;
     let mut config = stored.clone();
@@ -76,6 +87,18 @@ pub(super) fn resume(arguments: &Arguments, run: Run) -> Result<Trainer> {
     let mut corpora = Corpora::read_of(run.folder(), &data, config.train.seed)?;
     let data = Prepared::new(&mut corpora, &config, Some(tokenizers_of(&checkpoint)?))?;
     Trainer::resume(config, run, corpora, data, checkpoint, forgets_best)
+}
+
+/// Says beside what is wrong with the last checkpoint which other is whole.
+fn offer_another(error: Error, run: &Run) -> Error {
+    let is_whole = |path: &PathBuf| Checkpoint::load(path).is_ok();
+    if let Some(kept) = run.kept().ok().and_then(|kept| kept.into_iter().rev().find(is_whole)) {
+        return anyhow!("{error:#}; an earlier one is whole: --resume {}", quote_path(&kept));
+    }
+    match Some(run.best()).filter(is_whole) {
+        Some(best) => anyhow!("{error:#}; the best weights are whole: --init-from {}", quote_path(&best)),
+        None => error,
+    }
 }
 
 /// The first setting that the command line wants otherwise than the run has it, other than those that may change: limits, and

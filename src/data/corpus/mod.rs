@@ -1,8 +1,10 @@
-//! Reading parallel text: two files, one with tabs, or JSON lines; plain or gzip.
+//! Reading parallel text: two files, one with tabs, or JSON lines; plain or gzip; `-` is standard input.
 //!
 //! What editors and web servers do to a file is put right in silence: a byte order mark, carriage returns, a missing last
-//! line end, compression under any name. What would quietly spoil a training is a fault that names the file and the line.
+//! line end, compression under any name. What would quietly spoil a training is a fault that names the file and the line. Files
+//! are read as streams, and within limits that have names: [`LONGEST_LINE`], [`LARGEST_TEXT`], [`MOST_LINES`].
 
+mod encoding;
 mod jsonl;
 mod lines;
 #[cfg(test)]
@@ -15,8 +17,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::Pair;
-pub use lines::read_lines;
-use lines::{Lines, read};
+pub use lines::{
+    LARGEST_TEXT, LONGEST_LINE, Line, LineReader, MOST_LINES, at_most_one_is_standard_input,
+    is_standard_input, name_of, read_lines,
+};
+use lines::{Lines, MOST_FAULTS, copy, each, read};
 
 /// Where pairs of sentences are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +37,8 @@ pub enum Files {
     /// that begins with `#` and has no tab is a comment.
     Tsv(PathBuf),
     /// A JSON object a line. A key that an object lacks is looked for within its `translation`, where data sets of the
-    /// Hugging Face hub have both sides; a key with periods is a path.
+    /// Hugging Face hub have both sides; a key with periods is a path. A key twice in one object, half of a surrogate pair and
+    /// more than 127 levels are faults.
     Jsonl {
         /// The file.
         path: PathBuf,
@@ -111,37 +117,53 @@ impl fmt::Display for Files {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Parallel { source, target } => {
-                write!(formatter, "{} and {}", source.display(), target.display())
+                write!(formatter, "{} and {}", name_of(source), name_of(target))
             }
-            Self::Tsv(path) | Self::Jsonl { path, .. } => write!(formatter, "{}", path.display()),
+            Self::Tsv(path) | Self::Jsonl { path, .. } => write!(formatter, "{}", name_of(path)),
         }
     }
 }
 
 impl Corpus {
-    fn push(&mut self, line: usize, source: &str, target: &str) {
+    /// Adds a pair; `None` where there is no memory for it.
+    fn push(&mut self, line: usize, source: String, target: String) -> Option<()> {
         if source.trim().is_empty() || target.trim().is_empty() {
-            self.blank.push(line);
-        } else {
-            self.pairs.push(Pair { source: source.to_owned(), target: target.to_owned() });
-            self.lines.push(line);
+            return self.push_blank(line);
         }
+        self.pairs.try_reserve(1).ok()?;
+        self.lines.try_reserve(1).ok()?;
+        self.pairs.push(Pair { source, target });
+        self.lines.push(line);
+        Some(())
+    }
+
+    /// Notes a blank line; `None` where there is no memory for it.
+    fn push_blank(&mut self, line: usize) -> Option<()> {
+        self.blank.try_reserve(1).ok()?;
+        self.blank.push(line);
+        Some(())
     }
 }
 
+/// One file after the other: whoever writes them into pipes may not write both at once.
 fn parallel(source: &Path, target: &Path) -> Result<Corpus> {
-    let (sources, targets) = (read(source)?, read(target)?);
+    let Lines { lines, faults } = read(source)?;
+    let left = lines.len();
+    let mut sources = lines.into_iter();
     let mut corpus = Corpus::default();
-    let (left, right) = (sources.lines.len(), targets.lines.len());
-    if left != right {
-        let (source, target) = (source.display(), target.display());
+    let mut right = 0;
+    let others = each(target, |number, line| {
+        right = number;
+        if let (Some(Some(source)), Some(target)) = (sources.next(), line) {
+            corpus.push(number, source, copy(target)?)?;
+        }
+        Some(Ok(()))
+    })?;
+    // Where there were too many faults, a file was not read to its end.
+    if left != right && faults.len().max(others.len()) <= MOST_FAULTS {
+        let (source, target) = (name_of(source), name_of(target));
         corpus.faults.push(format!("{source} has {left} lines, but {target} has {right}"));
     }
-    corpus.faults.extend(sources.faults.into_values().chain(targets.faults.into_values()));
-    for (number, (source, target)) in sources.lines.iter().zip(&targets.lines).enumerate() {
-        if let (Some(source), Some(target)) = (source, target) {
-            corpus.push(number + 1, source, target);
-        }
-    }
+    corpus.faults.extend(faults.into_values().chain(others.into_values()));
     Ok(corpus)
 }

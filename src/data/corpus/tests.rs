@@ -117,3 +117,72 @@ fn every_bad_object_is_named_with_its_line() {
     assert_eq!(said[4], "6: no key \"en\"; there are none");
     assert!(files.read().unwrap_err().to_string().ends_with("a.jsonl:2: not a JSON object"));
 }
+
+#[test]
+fn what_is_wrong_with_an_object_is_called_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = format!("{{\"en\": {}", "[".repeat(1000));
+    let text = format!(
+        "{}\n{}\n{}\n{deep}\n{}\n",
+        r#"{"en": "\ud83d", "de": "b"}"#,
+        r#"{"en": "a", "de": "b", "en": "c"}"#,
+        r#"{"en": "a\u0000", "de": "b"}"#,
+        r#"{"en": "\ud83d\ude00", "de": "b"}"#
+    );
+    let corpus = jsonl(file(&folder, "a.jsonl", text.as_bytes()), "en", "de").scan().unwrap();
+    let said: Vec<&str> = corpus.faults.iter().map(|fault| fault.split_once("a.jsonl:").unwrap().1).collect();
+    assert_eq!(
+        said,
+        [
+            "1: has the lone surrogate \\ud83d, half of a character",
+            "2: has the key \"en\" twice",
+            "3: \"en\" has a NUL character (U+0000)",
+            "4: is nested too deeply",
+        ]
+    );
+    assert_eq!(corpus.pairs[0].source, "😀");
+    let text = format!("{{\"a\\nb\": 1, \"{}\": 2}}\n", "k".repeat(1000));
+    let said = jsonl(file(&folder, "b.jsonl", text.as_bytes()), "en", "de").read().unwrap_err().to_string();
+    let keys = format!("b.jsonl:1: no key \"en\"; there are a\u{fffd}b, {}…", "k".repeat(40));
+    assert!(said.ends_with(&keys), "{said}");
+}
+
+#[test]
+fn text_that_is_not_in_utf_8_is_refused_by_the_name_of_its_encoding() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = file(&folder, "good", b"one\ntwo\n");
+    let utf_16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    for (name, bytes, what) in [
+        ("a", utf_16("one\ntwo\n"), "a: is in UTF-16 (little-endian), not UTF-8"),
+        ("b", utf_16("\u{feff}one\ntwo\n"), "b: is in UTF-16 (little-endian), not UTF-8"),
+        ("c", gzip(&utf_16("eins\r\nzwei\r\n")), "c: is in UTF-16 (little-endian), not UTF-8"),
+        ("d", b"one\n\x7fELF\0\0\0\x01\0\0\0\0".to_vec(), "d: is binary data"),
+        ("e", b"one\ntwo \0 and a good deal of text besides\n".to_vec(), "e:2: has a NUL character (U+0000)"),
+        ("f", b"one\n\xed\xa0\xbd\n".to_vec(), "f:2: not valid UTF-8: half of a surrogate pair"),
+        ("g", gzip(&gzip(b"one\ntwo\n")), "g: is gzip within gzip"),
+        ("h", "\u{feff}".into(), "h: is empty"),
+    ] {
+        let path = file(&folder, name, &bytes);
+        let said = |error: anyhow::Error| error.to_string();
+        for error in [
+            said(read_lines(&path).unwrap_err()),
+            said(parallel(good.clone(), path.clone()).unwrap_err()),
+            said(Files::Tsv(path.clone()).read().unwrap_err()),
+            said(jsonl(path.clone(), "en", "de").read().unwrap_err()),
+        ] {
+            // What only makes one line unreadable may come after what is wrong with one before.
+            let of_a_line = name == "d" || name == "e" || name == "f";
+            let shown = error.strip_prefix(&format!("{}/", folder.path().display())).unwrap();
+            assert!(shown.starts_with(what) || of_a_line && shown.contains(":1: no"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_file_with_very_many_faults_is_not_read_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "a.tsv", "no tab\n".repeat(3000).as_bytes());
+    let faults = Files::Tsv(path).scan().unwrap().faults;
+    assert_eq!(faults.len(), 1001);
+    assert!(faults[1000].ends_with("a.tsv: 1000 lines cannot be read; what follows was not looked at"));
+}

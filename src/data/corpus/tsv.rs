@@ -4,24 +4,21 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Corpus, Lines, read};
+use super::{Corpus, copy, each};
 
 pub(super) fn scan(path: &Path) -> Result<Corpus> {
-    let Lines { lines, mut faults } = read(path)?;
     let mut corpus = Corpus::default();
-    for (number, line) in (1..).zip(&lines) {
-        let Some(line) = line else { continue };
+    let faults = each(path, |number, line| {
+        let Some(line) = line else { return Some(Ok(())) };
         let mut fields = line.split('\t');
         match (fields.next(), fields.next()) {
-            (Some(source), Some(target)) => corpus.push(number, source, target),
+            (Some(source), Some(target)) => corpus.push(number, copy(source)?, copy(target)?)?,
             _ if line.starts_with('#') => {}
-            _ if line.trim().is_empty() => corpus.blank.push(number),
-            _ => {
-                let fault = format!("{}:{number}: no tab between source and target", path.display());
-                faults.insert(number, fault);
-            }
+            _ if line.trim().is_empty() => corpus.push_blank(number)?,
+            _ => return Some(Err("no tab between source and target".to_owned())),
         }
-    }
+        Some(Ok(()))
+    })?;
     corpus.faults = faults.into_values().collect();
     Ok(corpus)
 }

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::batch::{collate, encode_pairs, plan_epoch};
-use super::corpus::{Corpus, Files};
+use super::corpus::{Corpus, Files, name_of};
 use super::tokenizer::Tokenizer;
 pub use lengths::Lengths;
 
@@ -33,7 +33,7 @@ impl Part {
         let corpus = files
             .scan()
             .unwrap_or_else(|error| Corpus { faults: vec![format!("{error:#}")], ..Corpus::default() });
-        let [source, target] = [files.source(), files.target()].map(|path| path.display().to_string());
+        let [source, target] = [files.source(), files.target()].map(|path| name_of(path).into_owned());
         Self { name, source, target, corpus }
     }
 

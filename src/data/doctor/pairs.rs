@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Finding, Level, Part, SHOWN, quoted, share};
+use crate::data::tokenizer::LONGEST_WORD;
 
 pub(super) fn findings(part: &Part) -> Vec<Finding> {
     let corpus = &part.corpus;
@@ -31,9 +32,32 @@ pub(super) fn findings(part: &Part) -> Vec<Finding> {
         }
         return findings;
     }
+    findings.extend(long_words(part));
     findings.extend(identical(part));
     findings.extend(repeated(part));
     findings
+}
+
+/// Words that no one wrote: base64, minified files, lines without spaces.
+fn long_words(part: &Part) -> Option<Finding> {
+    let is_long = |word: &str| word.len() > LONGEST_WORD && word.chars().count() > LONGEST_WORD;
+    let has = |text: &str| text.len() > LONGEST_WORD && text.split_whitespace().any(is_long);
+    let pairs = &part.corpus.pairs;
+    let mut places = Vec::new();
+    for (i, pair) in pairs.iter().enumerate() {
+        if has(&pair.source) {
+            places.push(format!("{}: {}", part.source_place(i), quoted(&pair.source)));
+        } else if has(&pair.target) {
+            places.push(format!("{}: {}", part.target_place(i), quoted(&pair.target)));
+        }
+    }
+    let count = places.len();
+    let what = share(count, pairs.len(), "pairs");
+    let message = format!(
+        "{what} have a word of more than {LONGEST_WORD} characters; vocabularies are learnt from pieces of it"
+    );
+    places.truncate(SHOWN);
+    (count > 0).then(|| Finding::by_share("long_word", count, pairs.len(), message, places))
 }
 
 /// More of them than this are not names and numbers: one file was given twice.

@@ -6,6 +6,8 @@ use anyhow::{Result, bail};
 use autograd::rng::Stream;
 use serde_json::Value;
 
+#[cfg(doc)]
+use super::LONGEST_WORD;
 use super::{Tokenizer, UNK};
 
 /// Texts, cut into words and characters, from which tokens are sampled (Provilkov, Emelianenko and Voita, "BPE-Dropout:
@@ -46,7 +48,8 @@ impl Sampler {
     }
 
     /// Tokens of the `text`-th text, with each merge left out with probability `share` each time it could be made. With
-    /// 0 they are those of [`Tokenizer::encode`].
+    /// 0 they are those of [`Tokenizer::encode`], where no word is longer than [`LONGEST_WORD`]: nothing merges across the parts
+    /// of one that is.
     pub fn sample(&self, text: usize, share: f64, seed: u64) -> Vec<u32> {
         let mut stream = Stream::new(seed);
         let mut tokens = Vec::new();

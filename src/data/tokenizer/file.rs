@@ -5,6 +5,7 @@ use serde_json::Value;
 use tokenizers::ModelWrapper;
 
 use super::SPECIAL;
+use crate::data::json;
 
 /// The steps that a tokenizer of this program, now or before, is made of. Others change text in ways that the program does
 /// not expect; some panic when they are read.
@@ -22,9 +23,10 @@ const KNOWN: [&str; 11] = [
     "Unigram",
 ];
 
-pub(super) fn parse(json: &str) -> Result<tokenizers::Tokenizer> {
+pub(super) fn parse(text: &str) -> Result<tokenizers::Tokenizer> {
     // The crate panics on some broken files; JSON that is well formed, of these steps alone, is safe.
-    let value: Value = serde_json::from_str(json).map_err(|error| anyhow!("not a tokenizer: {error}"))?;
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| anyhow!("not a tokenizer: {}", json::wrong(text, &error)))?;
     for section in ["normalizer", "pre_tokenizer", "post_processor", "decoder", "model"] {
         let part = &value[section];
         if !(part.is_object() || part.is_null() && section != "model") {
@@ -35,7 +37,7 @@ pub(super) fn parse(json: &str) -> Result<tokenizers::Tokenizer> {
         }
     }
     let inner: tokenizers::Tokenizer =
-        json.parse().map_err(|error| anyhow!("not a tokenizer: {}", one_line(&error)))?;
+        text.parse().map_err(|error| anyhow!("not a tokenizer: {}", one_line(&error)))?;
     checked(inner)
 }
 

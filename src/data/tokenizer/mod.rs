@@ -18,9 +18,11 @@ mod tests;
 mod train;
 mod unigram;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tokenizers::{
@@ -40,6 +42,15 @@ pub const UNK: u32 = 3;
 
 /// The special tokens, in the order of their ids.
 const SPECIAL: [&str; 4] = ["<pad>", "<s>", "</s>", "<unk>"];
+
+/// The longest word, in characters, that a vocabulary is learnt from in one piece. What is longer (a base64 string, a minified
+/// file) is counted as pieces of this length, since learning merges takes time quadratic in the length of a word; a unigram model
+/// learns only the characters of such pieces. Texts are encoded without regard to it, so that their tokens are those of other
+/// readers of the file.
+pub const LONGEST_WORD: usize = 1000;
+
+/// The largest vocabulary that is learnt.
+pub const LARGEST_VOCABULARY: usize = 1_000_000;
 
 /// How words become subwords.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -107,7 +118,7 @@ impl Tokenizer {
     /// Learns a vocabulary. The same text gives the same vocabulary, every time and on any number of threads.
     ///
     /// # Errors
-    /// Where there is no text, or the vocabulary is too small for its characters.
+    /// Where there is no text, or the vocabulary is too small for its characters or larger than [`LARGEST_VOCABULARY`].
     pub fn train<S>(texts: impl Iterator<Item = S> + Send, config: &TokenizerConfig) -> Result<Self>
     where
         S: AsRef<str> + Send,
@@ -142,7 +153,8 @@ impl Tokenizer {
         }
     }
 
-    /// The pieces of a text inside which tokens lie: words with the space before them as `▁`, and single marks.
+    /// The pieces of a text inside which tokens lie: words with the space before them as `▁`, and single marks. A word of more
+    /// than [`LONGEST_WORD`] characters is several.
     fn words(&self, text: &str) -> Vec<String> {
         let normalised = self.normalised(text);
         if normalised.is_empty() {
@@ -155,7 +167,7 @@ impl Tokenizer {
             return Vec::new();
         }
         let pieces = pieces.get_splits(OffsetReferential::Original, OffsetType::None).into_iter();
-        pieces.map(|(piece, _, _)| piece.to_owned()).collect()
+        pieces.flat_map(|(word, _, _)| parts(word)).map(str::to_owned).collect()
     }
 
     /// The number of tokens.
@@ -192,10 +204,35 @@ impl Tokenizer {
     /// Reads a `tokenizer.json` file.
     ///
     /// # Errors
-    /// As [`from_json`](Self::from_json), naming the file.
+    /// As [`from_json`](Self::from_json), naming the file, and where it has more than [`LARGEST_FILE`] bytes.
     pub fn load(path: &Path) -> Result<Self> {
         let name = path.display();
-        let json = std::fs::read_to_string(path).with_context(|| format!("{name}: cannot read"))?;
+        let mut json = String::new();
+        File::open(path)
+            .and_then(|file| file.take(LARGEST_FILE + 1).read_to_string(&mut json))
+            .with_context(|| format!("{name}: cannot read"))?;
+        if json.len() as u64 > LARGEST_FILE {
+            bail!("{name}: more than {} MiB, the most that a tokenizer may have", LARGEST_FILE >> 20);
+        }
         Self::from_json(&json).with_context(|| format!("{name}"))
     }
+}
+
+/// The largest `tokenizer.json` that is read, in bytes: 256 MiB.
+pub const LARGEST_FILE: u64 = 256 << 20;
+
+/// The parts of a word that has more than [`LONGEST_WORD`] characters; of others, the word.
+fn parts(word: &str) -> impl Iterator<Item = &str> {
+    let mut rest = word;
+    std::iter::from_fn(move || {
+        let end = match rest.len() {
+            0 => return None,
+            // No fewer bytes than characters.
+            1..=LONGEST_WORD => rest.len(),
+            _ => rest.char_indices().nth(LONGEST_WORD).map_or(rest.len(), |(at, _)| at),
+        };
+        let (part, others) = rest.split_at(end);
+        rest = others;
+        Some(part)
+    })
 }

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, anyhow, bail};
-use tokenizers::AddedToken;
-use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::unigram::Unigram;
+use tokenizers::{AddedToken, Trainer};
 
-use super::{SPECIAL, Subwords, Tokenizer, TokenizerConfig, UNK, pipeline};
+use super::{LARGEST_VOCABULARY, LONGEST_WORD, SPECIAL, Subwords, Tokenizer, TokenizerConfig, UNK, pipeline};
 
 pub(super) fn train<S>(
     texts: impl Iterator<Item = S> + Send,
@@ -17,6 +16,12 @@ pub(super) fn train<S>(
 where
     S: AsRef<str> + Send,
 {
+    if config.vocab_size > LARGEST_VOCABULARY {
+        bail!(
+            "tokenizer: a vocabulary of {} is more than {LARGEST_VOCABULARY}, the largest",
+            config.vocab_size
+        );
+    }
     let inner = match config.kind {
         Subwords::Bpe => bpe(texts, config),
         Subwords::Unigram => unigram(texts, config),
@@ -54,15 +59,20 @@ fn bpe<S>(texts: impl Iterator<Item = S> + Send, config: &TokenizerConfig) -> Re
 where
     S: AsRef<str> + Send,
 {
-    let trainer = BpeTrainer::builder()
+    let mut trainer = BpeTrainer::builder()
         .vocab_size(config.vocab_size)
         .min_frequency(config.min_frequency)
         .special_tokens(special_tokens())
         .show_progress(false)
         .build();
     let model = BPE::builder().unk_token(SPECIAL[UNK as usize].to_owned()).fuse_unk(true);
-    let mut inner = with_pipeline(model.build().map_err(said)?, config)?;
-    inner.train(&mut TrainerWrapper::BpeTrainer(trainer), texts).map_err(said)?;
+    let mut model = model.build().map_err(said)?;
+    let tokenizer = Tokenizer { inner: with_pipeline(BPE::default(), config)? };
+    trainer.feed(texts, |text| Ok(tokenizer.words(text))).map_err(said)?;
+    let special = trainer.train(&mut model).map_err(said)?;
+    let mut inner = tokenizer.inner;
+    inner.with_model(model);
+    inner.add_special_tokens(special).map_err(said)?;
     Ok(inner)
 }
 
@@ -77,6 +87,12 @@ fn unigram<S: AsRef<str>>(
         for word in tokenizer.words(text.as_ref()) {
             *words.entry(word).or_default() += 1;
         }
+    }
+    // Of long words only the characters are learnt: no one wrote them, and they have many times as many parts as characters.
+    let (long, mut words): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        words.into_iter().partition(|(word, _)| word.chars().count() >= LONGEST_WORD);
+    for character in long.keys().flat_map(|word| word.chars()).collect::<BTreeSet<char>>() {
+        *words.entry(character.to_string()).or_default() += 1;
     }
     let characters = words.keys().flat_map(|word| word.chars()).collect::<BTreeSet<char>>().len();
     if characters == 0 {

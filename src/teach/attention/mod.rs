@@ -4,6 +4,7 @@ use autograd::Tensor;
 use nn::{Sentences, Transformer};
 use serde::Serialize;
 
+use super::embed::script_data;
 use crate::data::tokenizer::{BOS, EOS, PAD, Tokenizer};
 
 /// The attention of one sentence and its translation. Maps are indexed by layer, head, query and key; the weights of a
@@ -23,6 +24,9 @@ pub struct AttentionMaps {
     /// The source as seen from the target.
     pub cross: Vec<Vec<Map>>,
 }
+
+/// The longest sentence, in tokens with its end, that maps are made of: there is a number for each pair of them, in every head.
+pub const LONGEST: usize = 512;
 
 /// The weights of one head, by query and key.
 pub type Map = Vec<Vec<f64>>;
@@ -60,8 +64,7 @@ impl AttentionMaps {
     /// # Errors
     /// Where they cannot be written as JSON, which is not known to happen.
     pub fn page(&self) -> serde_json::Result<String> {
-        // No token may end the script that holds it.
-        let data = serde_json::to_string(self)?.replace('<', "\\u003c");
+        let data = script_data(&serde_json::to_string(self)?);
         Ok(PAGE.replacen("{/* maps */}", &data, 1))
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::planted::{Planted, Wrong};
 use super::record::{Microscope, NodeRecord, norm};
 use super::store::{Detail, encode};
+use crate::teach::embed::script_data;
 
 /// Numbers may take this much of a page, so that the whole stays below 3 MB.
 const ROOM: usize = 1_900_000;
@@ -48,8 +49,7 @@ impl Microscope {
 
     /// The page: one file, which asks the network for nothing.
     pub fn page(&self) -> String {
-        // `</script>` in a sentence must not end the data.
-        let data = self.json().to_string().replace("</", "<\\/");
+        let data = script_data(&self.json().to_string());
         let mut program = String::new();
         for part in PROGRAM {
             let _ = writeln!(program, "{part}");

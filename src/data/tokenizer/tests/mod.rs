@@ -214,3 +214,51 @@ fn real_text_makes_the_round_trip() {
         }
     }
 }
+
+#[test]
+fn a_very_long_word_is_learnt_from_in_pieces_and_encoded_whole() {
+    let word = "xy".repeat(LONGEST_WORD + 250);
+    for kind in KINDS {
+        let tokenizer = Tokenizer::train([&word, &word].into_iter(), &config(kind)).unwrap();
+        let lengths: Vec<usize> = tokenizer.words(&word).iter().map(|word| word.chars().count()).collect();
+        assert_eq!(lengths, [LONGEST_WORD, LONGEST_WORD, 501], "the word and its space");
+        // Merges double what they merge: of the whole word there would be a token of 2,000 characters.
+        let longest = (0..tokenizer.vocab_size() as u32).map(|id| tokenizer.token(id).chars().count()).max();
+        assert!(longest.unwrap() <= LONGEST_WORD, "{kind:?}: {longest:?}");
+        assert_eq!(tokenizer.decode(&tokenizer.encode(&word)), word, "{kind:?}");
+    }
+    let words = trained(Subwords::Bpe).words(&format!("{} a", "é".repeat(LONGEST_WORD - 1)));
+    assert_eq!(words.len(), 2, "the limit is of characters");
+}
+
+#[test]
+fn a_unigram_model_learns_only_the_characters_of_a_long_word() {
+    let mut next = random(9);
+    let mut greek =
+        |count| -> String { (0..count).map(|_| char::from_u32(0x3b1 + next(17) as u32).unwrap()).collect() };
+    // Parts of the limit's length, the space before the word counted, and nothing behind.
+    let word = greek(3 * LONGEST_WORD - 1);
+    let config = TokenizerConfig { vocab_size: 200, ..config(Subwords::Unigram) };
+    let letters = |text: &str| {
+        let tokenizer = Tokenizer::train(TEXTS.into_iter().chain([text, text]), &config).unwrap();
+        let tokens: Vec<String> = (0..tokenizer.vocab_size() as u32).map(|id| tokenizer.token(id)).collect();
+        let of = |token: &String| token.chars().filter(|c| ('α'..='ρ').contains(c)).count();
+        tokens.iter().map(of).filter(|&count| count > 0).collect::<Vec<_>>()
+    };
+    assert_eq!(letters(&word), [1; 17]);
+    let short: String =
+        word.chars().collect::<Vec<_>>().chunks(500).map(|w| String::from_iter(w) + " ").collect();
+    assert!(letters(&short).iter().any(|&count| count > 1), "shorter words give pieces");
+}
+
+#[test]
+fn a_vocabulary_larger_than_any_is_refused() {
+    for kind in KINDS {
+        let config = TokenizerConfig { vocab_size: usize::MAX, ..config(kind) };
+        let said = Tokenizer::train(TEXTS.iter(), &config).unwrap_err().to_string();
+        assert_eq!(
+            said,
+            format!("tokenizer: a vocabulary of {} is more than 1000000, the largest", usize::MAX)
+        );
+    }
+}

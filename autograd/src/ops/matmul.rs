@@ -51,7 +51,7 @@ impl MatMul {
             // One right factor for all: the batch is nothing but more rows.
             (plan.m, plan.batch) = (m * plan.batch, 1);
         }
-        (plan, Shape::from(shape.as_slice()))
+        (plan, Shape::of("matmul", &shape))
     }
 
     fn operands(&self, a: Shape, b: Shape) -> String {
@@ -92,6 +92,10 @@ impl<T: Float> Op<T, 2> for MatMul {
             kernels.product(product, out, keep);
         });
         db.write(|kernels, out, keep| {
+            if batch == 0 && !keep {
+                // No product writes to it.
+                return kernels.fill(T::ZERO, out);
+            }
             let product = if self.transpose_b {
                 Product { size: (n, m, k), batch, a: dc.t(), b: a, step: b_step } // (Aᵀ·dC)ᵀ = dCᵀ·A
             } else {
@@ -104,18 +108,27 @@ impl<T: Float> Op<T, 2> for MatMul {
 
 impl<'t, T: Float> Var<'t, T> {
     /// `A·B` over the last two axes: `[.., m, k] · [.., k, n]`, or `· [k, n]` for the whole batch.
+    ///
+    /// # Panics
+    /// Where the shapes do not fit.
     #[track_caller]
     pub fn matmul(self, b: Self) -> Self {
         self.tape.apply(MatMul { transpose_a: false, transpose_b: false }, [self, b])
     }
 
     /// `A·Bᵀ`: `[.., m, k] · [.., n, k]ᵀ`
+    ///
+    /// # Panics
+    /// Where the shapes do not fit.
     #[track_caller]
     pub fn matmul_nt(self, b: Self) -> Self {
         self.tape.apply(MatMul { transpose_a: false, transpose_b: true }, [self, b])
     }
 
     /// `Aᵀ·B`: `[.., k, m]ᵀ · [.., k, n]`
+    ///
+    /// # Panics
+    /// Where the shapes do not fit.
     #[track_caller]
     pub fn matmul_tn(self, b: Self) -> Self {
         self.tape.apply(MatMul { transpose_a: true, transpose_b: false }, [self, b])

@@ -208,7 +208,7 @@ mod tests {
         for sizes in [&[half, half][..], &[half, 0, half], &[0, half, half], &[1 << 63], &[usize::MAX, 3]] {
             assert_eq!(Shape::checked(sizes), None, "{sizes:?}");
         }
-        let widest = Shape::checked(&[0, half, 0, half / 2]).expect("2⁶³ − 1 is not passed");
+        let widest = Shape::checked(&[0, half, 0, half / 4]).expect("2⁶² can be counted");
         assert_eq!((widest.len(), widest.rows(), widest.strides()[0]), (0, 0, 0));
         assert_eq!(Shape::from([half, 1, 0]).broadcast(&Shape::from([half, 1])), None);
         assert_eq!(Shape::checked(&[1; MAX_RANK + 1]), None);

@@ -336,6 +336,7 @@ fn room<T: Float>(shape: Shape) -> Buffer<T> {
 /// # Panics
 /// Where the array has more axes than a [`Shape`] can.
 impl<T: Float> From<ArrayD<T>> for Tensor<T> {
+    #[track_caller]
     fn from(array: ArrayD<T>) -> Self {
         let shape = Shape::from(array.shape());
         match array.try_into_owned_nocopy() {

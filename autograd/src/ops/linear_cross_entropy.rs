@@ -39,6 +39,8 @@ impl<T: Float> Op<T, 2> for LinearCrossEntropy {
         };
         let fits = shape.rank() > 0 && d == inner;
         assert!(fits, "linear_cross_entropy: inner sizes differ: {shape} · {}ᵀ", w.shape());
+        // Else V would be bounded by nothing.
+        assert!(d > 0, "linear_cross_entropy: rows of {shape} have no entries");
         let logits = Shape::of("linear_cross_entropy", &[shape.rows(), v]);
         let leading = &shape[..shape.rank() - 1];
         check_labels("linear_cross_entropy", leading, logits, &self.targets, self.ignore);

@@ -122,6 +122,7 @@ simd! {
 mod tests {
     use super::super::testing::{SIZES, assert_close, assert_gradient, both_ways, random, unread, widen};
     use super::*;
+    use crate::Dual;
 
     fn tanh_gelu(x: f64) -> f64 {
         0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x)).tanh())
@@ -201,6 +202,41 @@ mod tests {
         // 30·e^−30 = 3e-12 is no rounding error in `f64`.
         assert_close(&y, &[0.0, 0.0, -30.0 / (1.0 + 30f64.exp()), 30.0, 300.0, 1e4], 1e5);
         assert!(dx.iter().zip([0.0, 0.0, 0.0, 1.0, 1.0, 1.0]).all(|(dx, e)| (dx.to_f64() - e).abs() < 1e-10));
+    }
+
+    /// Value and derivative of both at `x`, by one kernel for each.
+    fn all<T: Float>(x: T) -> [[T; 2]; 2] {
+        let ([mut gelu_y, mut silu_y], [mut gelu_dx, mut silu_dx]) = ([[T::ZERO]; 2], [[T::ZERO]; 2]);
+        gelu(&[x], &mut gelu_y);
+        gelu_backward(&[x], &[T::ONE], &mut gelu_dx, false);
+        silu(&[x], &mut silu_y);
+        silu_backward(&[x], &[T::ONE], &mut silu_dx, false);
+        [[gelu_y[0], gelu_dx[0]], [silu_y[0], silu_dx[0]]]
+    }
+
+    fn beyond_all_powers<T: Float>(largest: f64) {
+        for far in [1e4, 1e12, 1e13, 1e15, 1e20, 1e36, largest].map(T::of) {
+            assert_eq!(all(far), [[far, T::ONE]; 2], "{} {far}", T::NAME);
+            assert_eq!(all(-far), [[T::ZERO; 2]; 2], "{} −{far}", T::NAME);
+        }
+        assert!(all(T::of(f64::NAN)).as_flattened().iter().all(|x| x.to_f64().is_nan()), "{}", T::NAME);
+    }
+
+    #[test]
+    fn where_powers_overflow_they_are_exactly_flat_or_straight_and_a_nan_stays_one() {
+        beyond_all_powers::<f32>(f64::from(f32::MAX));
+        beyond_all_powers::<f64>(f64::MAX);
+        beyond_all_powers::<Dual>(f64::MAX);
+        let moving = |value| all(Dual { value, tangent: 1.0 });
+        for far in [701.0, 1e15, 1e103, 1e200, f64::MAX] {
+            let [up, one] = [Dual { value: far, tangent: 1.0 }, Dual::ONE];
+            assert_eq!(moving(far), [[up, one]; 2], "{far}");
+            assert_eq!(moving(-far), [[Dual::ZERO; 2]; 2], "−{far}");
+        }
+        // On the way there nothing overflows either.
+        for x in (-7200..7200).map(|x| f64::from(x) / 10.0) {
+            assert!(moving(x).as_flattened().iter().all(|x| x.is_finite()), "{x}");
+        }
     }
 
     #[test]

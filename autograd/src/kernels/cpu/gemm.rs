@@ -123,6 +123,7 @@ impl Gemm<'_, f32> {
     /// Runs with the precision that was chosen for this process.
     pub(crate) fn run_single(self) {
         if bf16::chosen() {
+            self.check("gemm");
             return bf16::product(self);
         }
         self.run_native();
@@ -166,6 +167,7 @@ impl<T: Float> Gemm<'_, T> {
 
     /// Runs by the definition, for number types that the `gemm` crate does not know.
     pub(crate) fn run_plain(self) {
+        self.check("gemm");
         let (m, k, n) = self.size;
         for i in 0..m {
             for j in 0..n {

@@ -38,7 +38,7 @@ impl Shape {
     /// ```
     pub fn checked(sizes: &[usize]) -> Option<Self> {
         let count = sizes.iter().filter(|&&size| size > 0).try_fold(1usize, |n, &size| n.checked_mul(size));
-        if sizes.len() > MAX_RANK || !count.is_some_and(|count| isize::try_from(count).is_ok()) {
+        if sizes.len() > MAX_RANK || count.is_none_or(|count| isize::try_from(count).is_err()) {
             return None;
         }
         let mut dims = [0; MAX_RANK];

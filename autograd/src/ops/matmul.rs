@@ -156,7 +156,7 @@ mod tests {
     fn a_batch_of_none_gives_the_one_right_factor_a_gradient_of_zeros() {
         // The gradient's memory is another tensor's, which left NaN behind.
         drop(Tensor::full([40, 40], f64::NAN));
-        let tape = Tape::eval();
+        let tape = Tape::<f64>::eval();
         let (a, b) = (tape.input(Tensor::zeros([0, 40, 3])), tape.input(Tensor::zeros([40, 40])));
         let gradients = a.matmul_tn(b).backward_with(Tensor::zeros([0, 3, 40]));
         assert_eq!(gradients.wrt(b), Some(&Tensor::zeros([40, 40])));

@@ -126,7 +126,7 @@ fn panel_products<T: Float>(g: &Generator) {
 }
 
 /// What attention is asked for: sentences whose rows follow each other, for the most part.
-fn with_geometry<T: Float>(g: &Generator, run: impl FnOnce(&Generator, Geometry<'_>, [usize; 3])) {
+fn with_geometry(g: &Generator, run: impl FnOnce(&Generator, Geometry<'_>, [usize; 3])) {
     let (heads, d) = (1 + g.below(3), [1, 2, 8, 5, 17][g.below(5)]);
     let (mut queries, mut keys, mut spans) = (0, 0, Vec::new());
     for _ in 0..g.below(4) {
@@ -148,7 +148,7 @@ fn with_geometry<T: Float>(g: &Generator, run: impl FnOnce(&Generator, Geometry<
 }
 
 fn attends<T: Float>(g: &Generator) {
-    with_geometry::<T>(g, |g, geometry, [queries, keys, sums]| {
+    with_geometry(g, |g, geometry, [queries, keys, sums]| {
         let [q, mut o, mut lse] = [queries, queries, sums].map(|count| g.numbers::<T>(count));
         let [k, v] = [keys, keys].map(|count| g.numbers::<T>(count));
         attention(&geometry, [&q, &k, &v], &mut o, &mut lse);
@@ -156,7 +156,7 @@ fn attends<T: Float>(g: &Generator) {
 }
 
 fn attends_backward<T: Float>(g: &Generator) {
-    with_geometry::<T>(g, |g, geometry, [queries, keys, sums]| {
+    with_geometry(g, |g, geometry, [queries, keys, sums]| {
         let [q, o, d_o, mut dq] = [queries; 4].map(|count| g.numbers::<T>(count));
         let [k, v, mut dk, mut dv] = [keys; 4].map(|count| g.numbers::<T>(count));
         let lse = g.numbers::<T>(sums);

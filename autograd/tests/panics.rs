@@ -629,7 +629,7 @@ fn every_call_of_the_table_panics_in_its_words_at_the_line_of_the_caller() {
         match said_by(call) {
             None => wrong.push(format!("{name}: nothing was said of {words:?}")),
             Some((said, _)) if !said.contains(words) => {
-                wrong.push(format!("{name}: {said:?} is not {words:?}"))
+                wrong.push(format!("{name}: {said:?} is not {words:?}"));
             }
             Some((said, file)) if !file.ends_with("panics.rs") => {
                 wrong.push(format!("{name}: {said:?} blames {file}"));

@@ -89,6 +89,7 @@ const SEED: u64 = 0xa0d1;
 ///
 /// # Panics
 /// Where the loss is not a scalar.
+#[track_caller]
 pub fn audit<M: Parameters<f64>>(
     model: &mut M,
     zero_by_mathematics: impl Fn(&str) -> Option<&'static str>,

@@ -18,13 +18,44 @@ pub struct Buffer<T: Float> {
 
 impl<T: Float> Buffer<T> {
     /// A buffer whose entries are **stale**: whatever an earlier owner left, or zeros. For kernels that write all of it.
+    ///
+    /// # Panics
+    /// Where there is no memory for so many.
+    #[track_caller]
     pub fn stale(len: usize) -> Self {
+        match Self::try_stale(len) {
+            Some(buffer) => buffer,
+            None => panic!("buffer: no memory for {len} entries of {}", T::NAME),
+        }
+    }
+
+    /// The same; `None` where there is no memory for so many.
+    pub fn try_stale(len: usize) -> Option<Self> {
+        let entry = size_of::<T>();
+        // A size class is at most a quarter larger, and twice that must be a number.
+        if len.checked_mul(entry)? > MOST_BYTES {
+            return None;
+        }
         let class = size_class(len);
-        let data = T::pool().take(class).unwrap_or_else(|| vec![T::ZERO; class]);
-        Self { data, len }
+        let data = match T::pool().take(class) {
+            Some(data) => data,
+            None => {
+                // A list that cannot have its memory ends the process, so large ones are asked for on trial first. Zeroed
+                // memory comes untouched from the system, which what is grown entry by entry does not.
+                if class * entry >= LARGE && Vec::<T>::new().try_reserve_exact(class).is_err() {
+                    return None;
+                }
+                vec![T::ZERO; class]
+            }
+        };
+        Some(Self { data, len })
     }
 
     /// A buffer filled with `value`.
+    ///
+    /// # Panics
+    /// Where there is no memory for so many.
+    #[track_caller]
     pub fn filled(len: usize, value: T) -> Self {
         let mut buffer = Self::stale(len);
         buffer.fill(value);
@@ -113,6 +144,13 @@ impl<T: Float> Pool<T> {
         }
     }
 }
+
+/// No memory has more bytes.
+const MOST_BYTES: usize = isize::MAX as usize / 4;
+
+/// Bytes from which on memory is asked for on trial. It is more than what the C library ever keeps from the system's mapping
+/// of single blocks, so that a trial changes nothing for those that follow.
+const LARGE: usize = 1 << 26;
 
 /// Below this many entries the system's allocator is as fast as a free list.
 const SMALLEST: usize = 1024;

@@ -38,7 +38,8 @@ pub fn depends(
     (y, outputs): (Var<'_, f64>, Range<usize>),
     (x, inputs): (Var<'_, f64>, Range<usize>),
 ) -> bool {
-    let width = x.shape().last();
+    let (width, rows) = (x.shape().last(), x.shape().rows());
+    assert!(inputs.start <= inputs.end && inputs.end <= rows, "depends: no rows {inputs:?} in {}", x.shape());
     let Some(gradient) = pull(y, outputs, x) else { return false };
     !is_zero(&gradient.as_slice()[inputs.start * width..inputs.end * width])
 }
@@ -102,12 +103,22 @@ impl Dependence {
     }
 
     /// Whether row `output` depends on row `input`.
+    ///
+    /// # Panics
+    /// Where there are no such rows.
+    #[track_caller]
     pub fn sees(&self, output: usize, input: usize) -> bool {
+        self.check(output..output.saturating_add(1), input..input.saturating_add(1));
         self.row(output)[input]
     }
 
     /// Whether any of the rows `outputs` depends on any of the rows `inputs`.
+    ///
+    /// # Panics
+    /// Where there are no such rows.
+    #[track_caller]
     pub fn any(&self, outputs: Range<usize>, inputs: Range<usize>) -> bool {
+        self.check(outputs.clone(), inputs.clone());
         outputs.into_iter().any(|output| self.row(output)[inputs.clone()].contains(&true))
     }
 
@@ -119,6 +130,14 @@ impl Dependence {
     /// The number of input rows.
     pub fn inputs(&self) -> usize {
         self.inputs
+    }
+
+    /// Stops where there are no such rows.
+    #[track_caller]
+    fn check(&self, outputs: Range<usize>, inputs: Range<usize>) {
+        for (rows, there) in [(outputs, self.outputs()), (inputs, self.inputs)] {
+            assert!(rows.start <= rows.end && rows.end <= there, "depends: no rows {rows:?} among {there}");
+        }
     }
 
     fn row(&self, output: usize) -> &[bool] {
@@ -156,7 +175,7 @@ fn pull(y: Var<'_, f64>, rows: Range<usize>, x: Var<'_, f64>) -> Option<Tensor<f
 /// Random numbers in some rows, zero in the others.
 #[track_caller]
 fn on_rows(shape: Shape, rows: Range<usize>) -> Tensor<f64> {
-    assert!(rows.end <= shape.rows(), "depends: no rows {rows:?} in {shape}");
+    assert!(rows.start <= rows.end && rows.end <= shape.rows(), "depends: no rows {rows:?} in {shape}");
     let width = shape.last();
     let mut stream = Stream::new(rng::derive(1, rows.start as u64));
     let entries = rows.start * width..rows.end * width;

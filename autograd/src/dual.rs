@@ -209,7 +209,7 @@ impl Tensor<Dual> {
     #[track_caller]
     pub fn dual(value: &Tensor<f64>, tangent: &Tensor<f64>) -> Self {
         let (shape, other) = (value.shape(), tangent.shape());
-        assert_eq!(shape, other, "dual: a tangent has another shape than its value");
+        assert!(shape == other, "dual: a tangent of {other} for a value of {shape}");
         let (value, tangent) = (value.as_slice(), tangent.as_slice());
         Self::from_fn(shape, |i| Dual { value: value[i], tangent: tangent[i] })
     }

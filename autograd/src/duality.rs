@@ -115,8 +115,12 @@ where
 #[track_caller]
 fn moving<'t>(tape: &'t Tape<Dual>, inputs: &[Tensor<f64>], direction: &[Tensor<f64>]) -> Vec<Var<'t, Dual>> {
     let (count, directions) = (inputs.len(), direction.len());
-    assert_eq!(count, directions, "dual: {directions} directions for {count} inputs");
-    inputs.iter().zip(direction).map(|(x, v)| tape.input(Tensor::dual(x, v))).collect()
+    assert!(count == directions, "dual: {directions} directions for {count} inputs");
+    let mut vars = Vec::with_capacity(count);
+    for (x, v) in inputs.iter().zip(direction) {
+        vars.push(tape.input(Tensor::dual(x, v)));
+    }
+    vars
 }
 
 fn random_like(inputs: &[Tensor<f64>], stream: &mut Stream) -> Vec<Tensor<f64>> {

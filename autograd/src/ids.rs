@@ -30,7 +30,7 @@ impl Ids {
     #[track_caller]
     pub fn new(shape: impl Into<Shape>, data: impl Into<Arc<[u32]>>) -> Self {
         let (shape, data) = (shape.into(), data.into());
-        assert_eq!(shape.len(), data.len(), "ids: {} entries do not fill {shape}", data.len());
+        assert!(shape.len() == data.len(), "ids: {} entries do not fill {shape}", data.len());
         Self {
             data,
             shape,

@@ -19,7 +19,7 @@ impl Keep {
     #[track_caller]
     pub fn new(shape: impl Into<Shape>, flags: impl Into<Arc<[bool]>>) -> Self {
         let (shape, flags) = (shape.into(), flags.into());
-        assert_eq!(shape.len(), flags.len(), "keep: {} flags do not fill {shape}", flags.len());
+        assert!(shape.len() == flags.len(), "keep: {} flags do not fill {shape}", flags.len());
         Self { flags, shape }
     }
 

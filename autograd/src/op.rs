@@ -83,11 +83,8 @@ impl<T: Float> Slot<T> {
         if !self.needed {
             return;
         }
-        assert_eq!(
-            contribution.shape(),
-            self.shape,
-            "gradient: a contribution has another shape than its input"
-        );
+        let shape = contribution.shape();
+        assert!(shape == self.shape, "gradient: a contribution of {shape} to an input of {}", self.shape);
         match &mut self.grad {
             Some(grad) => contribution.kernels().add_assign(contribution, grad),
             grad @ None => *grad = Some(contribution.clone()),

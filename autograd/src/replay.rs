@@ -28,12 +28,17 @@ impl<T: Float> Tape<T> {
     /// ```
     ///
     /// # Panics
-    /// Where the value has another shape than the node, no gradient flows into the node, or a backward sweep has freed the
+    /// Where there are no such nodes, the value has another shape than the node, no gradient flows into the node, or a backward sweep has freed the
     /// tape.
     #[track_caller]
     pub fn replay(&self, node: NodeId, moved: Tensor<T>, root: NodeId) -> Tensor<T> {
         let there = self.at(node);
-        assert_eq!(moved.shape(), there.shape(), "replay: the value has another shape than {there:?}");
+        self.at(root);
+        assert!(
+            moved.shape() == there.shape(),
+            "replay: a value of {} in the place of {there:?}",
+            moved.shape()
+        );
         assert!(
             there.needs_grad(),
             "replay: no gradient flows into {there:?}, so what reads it is not recorded"
@@ -57,9 +62,21 @@ impl<T: Float> Tape<T> {
     }
 
     /// What the op of this node gives for other inputs; `None` for leaves, and where no gradient flows.
+    ///
+    /// # Panics
+    /// Where there is no such node, or its op has not as many inputs.
+    #[track_caller]
     pub fn rerun(&self, node: NodeId, inputs: &[&Tensor<T>]) -> Option<Tensor<T>> {
+        self.at(node);
         let arena = self.arena.borrow();
-        arena.nodes[node.index()].record.as_ref().map(|record| record.rerun(inputs))
+        let record = arena.nodes[node.index()].record.as_ref()?;
+        let (given, wanted) = (inputs.len(), record.parents().len());
+        assert!(
+            given == wanted,
+            "rerun: {given} inputs for the {wanted} of {node} {}",
+            arena.nodes[node.index()].name
+        );
+        Some(record.rerun(inputs))
     }
 
     /// Reads the settings of this node's op, where it is an `O`.
@@ -70,7 +87,12 @@ impl<T: Float> Tape<T> {
     /// let y = tape.input(Tensor::scalar(3.0f64)).scale(0.5);
     /// assert_eq!(tape.op_of(y.id(), |op: &Scale| op.factor), Some(0.5));
     /// ```
+    ///
+    /// # Panics
+    /// Where there is no such node.
+    #[track_caller]
     pub fn op_of<O: 'static, R>(&self, node: NodeId, read: impl FnOnce(&O) -> R) -> Option<R> {
+        self.at(node);
         let arena = self.arena.borrow();
         arena.nodes[node.index()].record.as_ref()?.op().downcast_ref().map(read)
     }

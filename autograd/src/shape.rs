@@ -8,6 +8,9 @@ pub const MAX_RANK: usize = 6;
 
 /// The sizes of a tensor's axes, outermost first: a small `Copy` value that reads as a slice.
 ///
+/// The sizes other than 0 multiply to at most `isize::MAX`, so no count of entries or rows and no stride of a shape
+/// overflows.
+///
 /// ```
 /// use autograd::Shape;
 /// let shape = Shape::from([2, 3, 4]);
@@ -24,6 +27,34 @@ pub struct Shape {
 impl Shape {
     /// The shape of a scalar: no axes, one entry.
     pub const SCALAR: Self = Self { dims: [0; MAX_RANK], rank: 0 };
+
+    /// The shape of these sizes; `None` where there are more than [`MAX_RANK`] of them, or where the sizes other than 0
+    /// multiply to more than `isize::MAX`. The conversions `From` panic there.
+    ///
+    /// ```
+    /// use autograd::Shape;
+    /// assert_eq!(Shape::checked(&[2, 3]), Some(Shape::from([2, 3])));
+    /// assert_eq!(Shape::checked(&[1 << 40, 1 << 40]), None);
+    /// ```
+    pub fn checked(sizes: &[usize]) -> Option<Self> {
+        let count = sizes.iter().filter(|&&size| size > 0).try_fold(1usize, |n, &size| n.checked_mul(size));
+        if sizes.len() > MAX_RANK || count.is_none_or(|count| isize::try_from(count).is_err()) {
+            return None;
+        }
+        let mut dims = [0; MAX_RANK];
+        dims[..sizes.len()].copy_from_slice(sizes);
+        Some(Self { dims, rank: sizes.len() as u8 })
+    }
+
+    /// The shape of these sizes, for the op of this name.
+    #[track_caller]
+    pub(crate) fn of(op: &str, sizes: &[usize]) -> Self {
+        match Self::checked(sizes) {
+            Some(shape) => shape,
+            None if sizes.len() > MAX_RANK => panic!("{op}: {sizes:?} has more than {MAX_RANK} axes"),
+            None => panic!("{op}: {sizes:?} has more entries than can be counted"),
+        }
+    }
 
     /// The number of entries.
     #[allow(clippy::len_without_is_empty, reason = "a shape is no collection")]
@@ -52,14 +83,26 @@ impl Shape {
     }
 
     /// The same shape with axis `axis` of another size.
+    ///
+    /// # Panics
+    /// Where there is no such axis, or the result has more entries than can be counted.
     #[track_caller]
-    pub fn with(mut self, axis: usize, size: usize) -> Self {
+    pub fn with(self, axis: usize, size: usize) -> Self {
         assert!(axis < self.rank(), "shape: no axis {axis} in {self}");
+        self.resized("shape", axis, size)
+    }
+
+    /// The same for the op of this name, whose axis is known to be there.
+    #[track_caller]
+    pub(crate) fn resized(mut self, op: &str, axis: usize, size: usize) -> Self {
         self.dims[axis] = size;
-        self
+        Self::of(op, self.as_slice())
     }
 
     /// The shape without its last axis.
+    ///
+    /// # Panics
+    /// Where it is that of a scalar.
     #[track_caller]
     pub fn without_last(self) -> Self {
         assert!(self.rank > 0, "shape: a scalar has no last axis");
@@ -77,7 +120,8 @@ impl Shape {
         strides
     }
 
-    /// The shape two operands broadcast to: axes are aligned at the end, and a size of 1 stretches.
+    /// The shape two operands broadcast to: axes are aligned at the end, and a size of 1 stretches. `None` where they do not
+    /// fit, or the result has more entries than can be counted.
     pub fn broadcast(&self, other: &Self) -> Option<Self> {
         let rank = self.rank().max(other.rank());
         let mut dims = [0; MAX_RANK];
@@ -89,7 +133,7 @@ impl Shape {
                 _ => return None,
             };
         }
-        Some(Self { dims, rank: rank as u8 })
+        Self::checked(&dims[..rank])
     }
 
     /// Strides that read this shape as if it were `target`: stretched axes get stride 0.
@@ -125,13 +169,12 @@ impl Deref for Shape {
     }
 }
 
+/// # Panics
+/// Where there are more than [`MAX_RANK`] sizes, or more entries than can be counted: see [`Shape::checked`].
 impl From<&[usize]> for Shape {
     #[track_caller]
     fn from(sizes: &[usize]) -> Self {
-        assert!(sizes.len() <= MAX_RANK, "shape: {sizes:?} has more than {MAX_RANK} axes");
-        let mut dims = [0; MAX_RANK];
-        dims[..sizes.len()].copy_from_slice(sizes);
-        Self { dims, rank: sizes.len() as u8 }
+        Self::of("shape", sizes)
     }
 }
 
@@ -158,6 +201,18 @@ impl fmt::Display for Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shape_whose_sizes_overflow_is_none_also_beside_a_size_of_zero() {
+        let half = 1 << 32;
+        for sizes in [&[half, half][..], &[half, 0, half], &[0, half, half], &[1 << 63], &[usize::MAX, 3]] {
+            assert_eq!(Shape::checked(sizes), None, "{sizes:?}");
+        }
+        let widest = Shape::checked(&[0, half, 0, half / 4]).expect("2⁶² can be counted");
+        assert_eq!((widest.len(), widest.rows(), widest.strides()[0]), (0, 0, 0));
+        assert_eq!(Shape::from([half, 1, 0]).broadcast(&Shape::from([half, 1])), None);
+        assert_eq!(Shape::checked(&[1; MAX_RANK + 1]), None);
+    }
 
     #[test]
     fn broadcasting_aligns_at_the_end() {

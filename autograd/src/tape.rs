@@ -307,6 +307,8 @@ impl<T: Float> Tape<T> {
     ) -> Var<'t, T> {
         for input in inputs {
             assert!(std::ptr::eq(input.tape, self), "{}: an input belongs to another tape", O::NAME);
+            // Here and not only below, where one that was freed would not be said to be so at the caller's line.
+            let _ = input.value();
         }
         let values = inputs.map(Var::value);
         let fault = self.fault.get().filter(|fault| fault.op == O::NAME);

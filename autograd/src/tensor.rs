@@ -37,18 +37,23 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     pub fn new(shape: impl Into<Shape>, data: Vec<T>) -> Self {
         let shape = shape.into();
-        assert_eq!(shape.len(), data.len(), "tensor: {} entries do not fill {shape}", data.len());
+        assert!(shape.len() == data.len(), "tensor: {} entries do not fill {shape}", data.len());
         Self::from_buffer(shape, Buffer::from(data))
     }
 
     /// All entries equal to `value`.
+    ///
+    /// # Panics
+    /// Where there is no memory for them.
     #[track_caller]
     pub fn full(shape: impl Into<Shape>, value: T) -> Self {
-        let shape = shape.into();
-        Self::from_buffer(shape, Buffer::filled(shape.len(), value))
+        Self::fill_with(shape, |out| out.fill(value))
     }
 
     /// All entries zero.
+    ///
+    /// # Panics
+    /// Where there is no memory for them.
     #[track_caller]
     pub fn zeros(shape: impl Into<Shape>) -> Self {
         Self::full(shape, T::ZERO)
@@ -87,10 +92,13 @@ impl<T: Float> Tensor<T> {
     }
 
     /// A tensor whose entries `fill` writes. It is handed stale memory and must write every entry.
+    ///
+    /// # Panics
+    /// Where there is no memory for them.
     #[track_caller]
     pub fn fill_with(shape: impl Into<Shape>, fill: impl FnOnce(&mut [T])) -> Self {
         let shape = shape.into();
-        let mut buffer = Buffer::stale(shape.len());
+        let mut buffer = room(shape);
         fill(&mut buffer);
         Self::from_buffer(shape, buffer)
     }
@@ -148,7 +156,12 @@ impl<T: Float> Tensor<T> {
         write: impl FnOnce(&dyn Kernels<T>, &mut Self),
     ) -> Self {
         let (shape, kernels) = (shape.into(), self.kernels());
-        let mut tensor = Self::from_storage(shape, kernels.stale(shape.len()));
+        let storage = match &*self.storage {
+            Storage::Cpu(_) => Storage::Cpu(room(shape)),
+            #[cfg(feature = "cuda")]
+            Storage::Cuda(_) => kernels.stale(shape.len()),
+        };
+        let mut tensor = Self::from_storage(shape, storage);
         write(kernels, &mut tensor);
         tensor
     }
@@ -199,7 +212,7 @@ impl<T: Float> Tensor<T> {
     /// Where there are not as many.
     #[track_caller]
     pub fn put(&mut self, entries: &[T]) {
-        assert_eq!(entries.len(), self.len(), "put: {} entries do not fill {}", entries.len(), self.shape);
+        assert!(entries.len() == self.len(), "put: {} entries do not fill {}", entries.len(), self.shape);
         match Arc::make_mut(&mut self.storage) {
             Storage::Cpu(buffer) => buffer.copy_from_slice(entries),
             #[cfg(feature = "cuda")]
@@ -243,7 +256,7 @@ impl<T: Float> Tensor<T> {
     /// Where there is not exactly one.
     #[track_caller]
     pub fn item(&self) -> T {
-        assert_eq!(self.len(), 1, "item: {} has {} entries, not one", self.shape, self.len());
+        assert!(self.len() == 1, "item: {} has {} entries, not one", self.shape, self.len());
         match &*self.storage {
             Storage::Cpu(buffer) => buffer[0],
             #[cfg(feature = "cuda")]
@@ -258,7 +271,7 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     pub fn reshape(&self, shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
-        assert_eq!(shape.len(), self.len(), "reshape: {} does not hold the entries of {}", shape, self.shape);
+        assert!(shape.len() == self.len(), "reshape: {shape} does not hold the entries of {}", self.shape);
         Self { storage: Arc::clone(&self.storage), shape }
     }
 
@@ -278,8 +291,13 @@ impl<T: Float> Tensor<T> {
     }
 
     /// `self + share·(other − self)`, on the same device.
+    ///
+    /// # Panics
+    /// Where the shapes differ.
+    #[track_caller]
     #[must_use]
     pub fn towards(&self, other: &Self, share: f64) -> Self {
+        assert!(self.shape == other.shape, "towards: {} and {} differ", self.shape, other.shape);
         self.alike(self.shape, |kernels, y| {
             kernels.scale(self, T::of(1.0 - share), y, false);
             kernels.scale(other, T::of(share), y, true);
@@ -303,7 +321,22 @@ impl<T: Float> Tensor<T> {
     }
 }
 
+/// Memory for the entries of a tensor of this shape, which hold anything.
+#[track_caller]
+fn room<T: Float>(shape: Shape) -> Buffer<T> {
+    match Buffer::try_stale(shape.len()) {
+        Some(buffer) => buffer,
+        None => {
+            let gigabytes = shape.len() as f64 * size_of::<T>() as f64 / f64::from(1 << 30);
+            panic!("tensor: no memory for {shape} of {}, {gigabytes:.1} GiB", T::NAME)
+        }
+    }
+}
+
+/// # Panics
+/// Where the array has more axes than a [`Shape`] can.
 impl<T: Float> From<ArrayD<T>> for Tensor<T> {
+    #[track_caller]
     fn from(array: ArrayD<T>) -> Self {
         let shape = Shape::from(array.shape());
         match array.try_into_owned_nocopy() {

@@ -321,6 +321,10 @@ pub(crate) trait Kernels<T: Float> {
 /// One step of Adam of parameters that lie on one device: see [`AdamStep`]. Gradients are multiplied by `grad_scale`, and
 /// where the norm that they have before is given also by what makes the product at most `clip` long (0 for no limit); where
 /// it is not finite, nothing moves. On the processor it runs on up to `threads` threads.
+///
+/// # Panics
+/// Where a parameter, its moments and its gradient do not have one shape.
+#[track_caller]
 pub fn adam<T: Float>(
     items: Vec<AdamItem<'_, T>>,
     numbers: &AdamNumbers<T>,
@@ -328,6 +332,22 @@ pub fn adam<T: Float>(
     clip: f64,
     threads: usize,
 ) {
+    for AdamItem { value, mean, square, gradient, .. } in &items {
+        let (shape, others) = (value.shape(), [mean.shape(), square.shape(), gradient.shape()]);
+        let [m, v, g] = others;
+        assert!(
+            others == [shape; 3],
+            "adam: a parameter of {shape}, moments of {m} and {v}, a gradient of {g}"
+        );
+    }
+    for AdamItem { value, mean, square, gradient, .. } in &items {
+        let (shape, others) = (value.shape(), [mean.shape(), square.shape(), gradient.shape()]);
+        let [m, v, g] = others;
+        assert!(
+            others == [shape; 3],
+            "adam: a parameter of {shape}, moments of {m} and {v}, a gradient of {g}"
+        );
+    }
     if let Some(first) = items.first() {
         first.gradient.kernels().adam(items, numbers, norm, clip, threads);
     }

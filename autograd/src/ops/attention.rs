@@ -32,24 +32,20 @@ impl Attention {
         assert!(k == v && q.last() == k.last(), "attention: q {q}, k {k} and v {v} do not fit");
         match (&self.packed, q.as_slice(), k.as_slice()) {
             (None, &[batch, _, _], &[k_batch, _, _]) if batch == k_batch => {}
-            (Some(packed), &[queries, _], &[keys, _]) => {
-                let end = [&packed.queries, &packed.keys].map(|starts| starts.as_slice().last().copied());
-                assert!(
-                    end == [queries, keys].map(|rows| Some(rows as u32)),
-                    "attention: sentences of {end:?} rows of queries and keys, packed in {:?}",
-                    [queries, keys]
-                );
-            }
+            (Some(packed), &[queries, _], &[keys, _]) => packed.check(queries, keys),
             _ => panic!(
                 "attention: queries and keys must be [B, T, D] and [B, S, D], or packed [N, D] and [M, D], not {q} and {k}"
             ),
         }
         let (heads, width) = (self.heads, q.last());
-        assert!(heads > 0 && width % heads == 0, "attention: {heads} heads do not divide {width} columns");
+        let divided = heads > 0 && width > 0 && width.is_multiple_of(heads);
+        assert!(divided, "attention: {heads} heads do not divide {width} columns");
         if let Some(kept) = &self.kept {
             let counts = kept.as_slice().len();
-            assert_eq!(counts, q.rows(), "attention: {counts} counts for {} queries", q.rows());
+            assert!(counts == q.rows(), "attention: {counts} counts for {} queries", q.rows());
         }
+        let p = self.dropout;
+        assert!((0.0..1.0).contains(&p), "attention: the probability {p} of dropout is not in [0, 1)");
     }
 
     /// What the processor's kernel is told of these settings, for operands that were checked.
@@ -64,7 +60,9 @@ impl Attention {
             None => {
                 let (queries, keys) = (q[1], k[1]);
                 let span = |b| Span { queries: b * queries..(b + 1) * queries, keys: b * keys..(b + 1) * keys };
-                (0..q[0]).map(span).collect()
+                // Sentences without queries and keys may be more than memory could list.
+                let sentences = if queries == 0 && keys == 0 { 0 } else { q[0] };
+                (0..sentences).map(span).collect()
             }
         };
         let (heads, width) = (self.heads, q.last());
@@ -95,18 +93,33 @@ impl Packed {
     /// Sentences with these numbers of queries and of keys.
     ///
     /// # Panics
-    /// Where they are not equally many.
+    /// Where they are not equally many, or have 2³² rows together.
     #[track_caller]
     pub fn new(queries: &[usize], keys: &[usize]) -> Self {
         let sentences = queries.len();
-        assert_eq!(sentences, keys.len(), "attention: queries of {sentences} sentences, keys of {}", keys.len());
+        assert!(sentences == keys.len(), "attention: queries of {sentences} sentences, keys of {}", keys.len());
         let mut before = 0u64;
         let mut weights = Vec::with_capacity(2 * sentences);
         for (&queries, &keys) in queries.iter().zip(keys) {
             weights.extend([before as u32, (before >> 32) as u32]);
-            before += queries as u64 * keys as u64;
+            before = before.wrapping_add((queries as u64).wrapping_mul(keys as u64));
         }
         Self { queries: starts(queries), keys: starts(keys), weights: Ids::new([sentences, 2], weights) }
+    }
+
+    /// Stops where sentences do not follow each other from the first row to the last.
+    #[track_caller]
+    fn check(&self, queries: usize, keys: usize) {
+        let [q, k] = [&self.queries, &self.keys].map(Ids::as_slice);
+        let whole = |starts: &[u32], rows: usize| {
+            starts.first() == Some(&0) && starts.is_sorted() && starts.last().map(|&end| end as usize) == Some(rows)
+        };
+        let ends = [q, k].map(|starts| starts.last().copied());
+        assert!(
+            q.len() == k.len() && whole(q, queries) && whole(k, keys),
+            "attention: sentences of {ends:?} rows of queries and keys, packed in {:?}",
+            [queries, keys]
+        );
     }
 
     /// All its numbers, to [stage](crate::stage).
@@ -115,13 +128,16 @@ impl Packed {
     }
 }
 
+#[track_caller]
 fn starts(lengths: &[usize]) -> Ids {
-    let mut end = 0;
-    let ends = lengths.iter().map(|&length| {
-        end += length as u32;
-        end
-    });
-    let starts: Vec<u32> = std::iter::once(0).chain(ends).collect();
+    let (mut starts, mut end) = (vec![0], 0u32);
+    for &length in lengths {
+        match u32::try_from(length).ok().and_then(|length| end.checked_add(length)) {
+            Some(next) => end = next,
+            None => panic!("attention: sentences of {length} rows after {end} are more than 2³² − 1"),
+        }
+        starts.push(end);
+    }
     Ids::new([starts.len()], starts)
 }
 
@@ -149,6 +165,10 @@ impl<T: Float> Op<T, 3> for Attention {
 impl<'t, T: Float> Var<'t, T> {
     /// Attention of these queries `[B, T, H·d]` over `keys` and `values` `[B, S, H·d]`, in one op; on a tape that
     /// [explains](crate::Tape::explained), in small ones.
+    ///
+    /// # Panics
+    /// Where the shapes do not fit, the heads do not divide the columns, the settings are of other rows, or the probability
+    /// of dropout is not in `[0, 1)`.
     #[track_caller]
     pub fn attention(self, keys: Self, values: Self, settings: &Attention) -> Self {
         if self.tape.explains() && settings.packed.is_none() {
@@ -160,18 +180,21 @@ impl<'t, T: Float> Var<'t, T> {
     /// Attention of one query a row, `[R, H·d]`, over what `gathered` says, for decoding step by step.
     ///
     /// # Panics
-    /// Where the tape records.
+    /// Where the tape records, where the heads do not divide the columns, or what is gathered is not for these queries or not
+    /// there.
     #[track_caller]
     pub fn attention_step(self, gathered: &Gathered<'_, T>) -> Self {
-        let (q, heads) = (self.value(), gathered.heads);
-        let fits = matches!(*q.shape(), [_, width] if width == gathered.width && width % heads.max(1) == 0);
-        assert!(fits, "attention_step: {heads} heads of {} columns are not for {}", gathered.width, q.shape());
+        let q = self.value();
+        check_gathered(gathered, q.shape());
         let o = q.alike(q.shape(), |kernels, o| kernels.attention_step(gathered, &q, o));
         self.tape.computed("attention", o)
     }
 
     /// The same made of small ops, each visible on the tape; also gives the weights `[B, H, T, S]`. Not for packed rows,
     /// whose weights are no array.
+    ///
+    /// # Panics
+    /// Where [`attention`](Self::attention) does, or where rows are packed.
     #[track_caller]
     pub fn attention_explained(self, keys: Self, values: Self, settings: &Attention) -> (Self, Self) {
         let shapes = [self.shape(), keys.shape(), values.shape()];
@@ -197,6 +220,31 @@ impl<'t, T: Float> Var<'t, T> {
         }
         let context = weights.matmul(v).label("context"); // [B, H, T, d]
         (context.permute(&[0, 2, 1, 3]).reshape([batch, queries, width]), weights)
+    }
+}
+
+/// Stops where what is gathered is not for queries of this shape, or names rows that are not there.
+#[track_caller]
+fn check_gathered<T: Float>(gathered: &Gathered<'_, T>, q: Shape) {
+    let &Gathered { ref keys, ref values, ref rows, kept, heads, width } = gathered;
+    let fits = heads > 0 && width > 0 && width.is_multiple_of(heads);
+    let queries = match *q {
+        [queries, columns] if fits && columns == width => queries,
+        _ => panic!("attention_step: {heads} heads of {width} columns are not for {q}"),
+    };
+    let [of_keys, of_values, positions] = [keys.len(), values.len(), rows.len()];
+    let alike = of_keys == positions && of_values == positions;
+    assert!(alike, "attention_step: rows of {positions} positions, keys of {of_keys}, values of {of_values}");
+    for rows in rows.iter().copied().chain(kept) {
+        assert!(rows.len() == queries, "attention_step: {} numbers for {queries} queries", rows.len());
+    }
+    for (position, rows) in rows.iter().enumerate() {
+        let Some(&last) = rows.iter().max() else { continue };
+        for row in [&keys[position], &values[position]] {
+            let (shape, last) = (row.tensor.shape(), row.first.saturating_add(last as usize));
+            let there = shape.last() == width && last < shape.rows();
+            assert!(there, "attention_step: row {last} of width {width} is not in {shape}");
+        }
     }
 }
 

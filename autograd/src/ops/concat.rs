@@ -26,17 +26,18 @@ impl<T: Float, const N: usize> Op<T, N> for Concat {
     const RULE: &'static str = "dxᵢ += the part of dy that xᵢ gave";
 
     fn forward(&self, inputs: [&Tensor<T>; N]) -> (Tensor<T>, ()) {
-        let (axis, first) = (self.axis, inputs[0].shape());
+        let Some(joined) = inputs.first() else { panic!("concat: there is nothing to join") };
+        let (axis, first) = (self.axis, joined.shape());
         assert!(axis < first.rank(), "concat: no axis {axis} in {first}");
-        let mut size = 0;
+        let mut size = 0usize;
         for x in inputs {
             let fits =
                 x.shape().rank() == first.rank() && x.shape().with(axis, 1) == first.with(axis, 1);
             assert!(fits, "concat: {} does not continue {first} along axis {axis}", x.shape());
-            size += x.shape()[axis];
+            size = size.saturating_add(x.shape()[axis]);
         }
-        let shape = first.with(axis, size);
-        let y = inputs[0].alike(shape, |kernels, y| {
+        let shape = first.resized("concat", axis, size);
+        let y = joined.alike(shape, |kernels, y| {
             let mut start = 0;
             for x in inputs {
                 kernels.copy(x.shape(), (x, Layout::rows(x.shape())), (y, self.walk(shape, start)), false);
@@ -60,6 +61,9 @@ impl<T: Float, const N: usize> Op<T, N> for Concat {
 
 impl<'t, T: Float> Var<'t, T> {
     /// This and `other` one after the other along `axis`.
+    ///
+    /// # Panics
+    /// Where there is no such axis, or the other axes differ.
     #[track_caller]
     pub fn concat(self, other: Self, axis: usize) -> Self {
         self.tape.apply(Concat { axis }, [self, other])

@@ -39,7 +39,10 @@ impl<T: Float> Op<T, 1> for CrossEntropy {
     const RULE: &'static str = "dx += w·dy·(softmax(x) − (1 − ε)·onehot(t) − ε/V)";
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, Tensor<T>) {
-        check_labels("cross_entropy", x.shape(), &self.targets, self.ignore);
+        let shape = x.shape();
+        let leading = &shape[..shape.rank().saturating_sub(1)];
+        check_labels("cross_entropy", leading, shape, &self.targets, self.ignore);
+        check_smoothing("cross_entropy", self.smoothing);
         let mut lse = x.alike([x.shape().rows()], |_, _| {});
         (x.alike([], |kernels, loss| kernels.cross_entropy(x, self.labels(), loss, &mut lse)), lse)
     }
@@ -52,15 +55,23 @@ impl<T: Float> Op<T, 1> for CrossEntropy {
     }
 }
 
-/// Panics where there is not one label a row, or one is outside the classes.
+/// Panics where labels are not of these leading axes, or of all rows in one, or where one is outside the classes.
 #[track_caller]
-pub(super) fn check_labels(op: &str, logits: Shape, targets: &Ids, ignore: Option<u32>) {
+pub(super) fn check_labels(op: &str, leading: &[usize], logits: Shape, targets: &Ids, ignore: Option<u32>) {
     let (rows, n) = (logits.rows(), logits.last());
     let labels = targets.as_slice();
-    assert_eq!(labels.len(), rows, "{op}: {} labels for the {rows} rows of {logits}", labels.len());
+    assert!(labels.len() == rows, "{op}: {} labels for the {rows} rows of {logits}", labels.len());
+    let shape = targets.shape();
+    let fits = shape.as_slice() == leading || shape.rank() == 1;
+    assert!(fits, "{op}: labels of {shape} are not for rows of {leading:?}");
     if let Some(label) = labels.iter().find(|&&label| label as usize >= n && Some(label) != ignore) {
         panic!("{op}: label {label} is not among the {n} classes of {logits}");
     }
+}
+
+#[track_caller]
+pub(super) fn check_smoothing(op: &str, smoothing: f64) {
+    assert!((0.0..1.0).contains(&smoothing), "{op}: the smoothing {smoothing} is not in [0, 1)");
 }
 
 /// 1 / the number of labels that count; 0 where none does.
@@ -73,7 +84,10 @@ pub(super) fn mean_weight(targets: &Ids, ignore: Option<u32>) -> f64 {
 
 impl<'t, T: Float> Var<'t, T> {
     /// The mean cross-entropy, in nats, of these logits `[.., V]` with `targets [..]`, over the rows whose label is not
-    /// `ignore`.
+    /// `ignore`. Labels may also be in one axis.
+    ///
+    /// # Panics
+    /// Where there is not one label for each row, one is outside the classes, or the smoothing is not in `[0, 1)`.
     #[track_caller]
     pub fn cross_entropy(self, targets: &Ids, smoothing: f64, ignore: Option<u32>) -> Self {
         self.cross_entropy_weighted(targets, smoothing, ignore, mean_weight(targets, ignore))
@@ -81,6 +95,9 @@ impl<'t, T: Float> Var<'t, T> {
 
     /// `weight` times the sum of the cross-entropies of all rows whose label is not `ignore`. Parts of a batch that are
     /// given the same weight add up to the loss of the whole.
+    ///
+    /// # Panics
+    /// Where [`cross_entropy`](Self::cross_entropy) does.
     #[track_caller]
     pub fn cross_entropy_weighted(
         self,

@@ -14,12 +14,17 @@ pub struct Dropout {
     pub key: Key,
 }
 
+#[track_caller]
+pub(super) fn check_probability(op: &str, p: f64) {
+    assert!((0.0..1.0).contains(&p), "{op}: the probability {p} is not in [0, 1)");
+}
+
 impl Dropout {
     /// # Panics
     /// Where `p` is not in `[0, 1)`.
     #[track_caller]
     pub(super) fn new(p: f64, key: Key) -> Self {
-        assert!((0.0..1.0).contains(&p), "dropout: the probability {p} is not in [0, 1)");
+        check_probability("dropout", p);
         Self { p, key }
     }
 }
@@ -30,6 +35,7 @@ impl<T: Float> Op<T, 1> for Dropout {
     const RULE: &'static str = "dx += m ∘ dy / (1 − p)";
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
+        check_probability("dropout", self.p);
         (x.alike(x.shape(), |kernels, y| kernels.dropout(x, (self.p, &self.key), y)), ())
     }
 

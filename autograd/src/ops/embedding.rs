@@ -38,11 +38,14 @@ pub(crate) fn shape<T: Float>(table: &Tensor<T>, ids: &Ids) -> Shape {
         panic!("embedding: id {id} is not among the {rows} rows of the table");
     }
     let sizes: Vec<usize> = ids.shape().iter().copied().chain([n]).collect();
-    Shape::from(sizes.as_slice())
+    Shape::of("embedding", &sizes)
 }
 
 impl<'t, T: Float> Var<'t, T> {
     /// The rows of this table `[V, D]` that `ids` name.
+    ///
+    /// # Panics
+    /// Where it is no table, or has no such row.
     #[track_caller]
     pub fn embedding(self, ids: &Ids) -> Self {
         self.tape.apply(Embedding { ids: ids.clone() }, [self])

@@ -13,9 +13,10 @@ pub struct LayerNorm {
     pub epsilon: f64,
 }
 
-/// Stops where γ or β does not fit the rows of `x`.
+/// Stops where γ or β does not fit the rows of `x`, or ε is none.
 #[track_caller]
-pub(super) fn check<T: Float>(op: &str, x: &Tensor<T>, gamma: &Tensor<T>, beta: &Tensor<T>) {
+pub(super) fn check<T: Float>(op: &str, x: &Tensor<T>, [gamma, beta]: [&Tensor<T>; 2], epsilon: f64) {
+    assert!(epsilon >= 0.0 && epsilon.is_finite(), "{op}: the epsilon {epsilon} is not a number from 0 on");
     let (shape, n) = (x.shape(), x.shape().last());
     assert!(
         gamma.shape() == [n].into() && beta.shape() == [n].into(),
@@ -27,7 +28,9 @@ pub(super) fn check<T: Float>(op: &str, x: &Tensor<T>, gamma: &Tensor<T>, beta: 
 
 /// Room for the mean and `1/√(var + ε)` of every row of `x`, which the backward pass reads off the forward.
 pub(super) fn moments<T: Float>(x: &Tensor<T>) -> [Tensor<T>; 2] {
-    [(); 2].map(|()| x.alike([x.shape().rows()], |_, _| {}))
+    // Rows without entries have none, and may be more than memory could hold.
+    let rows = if x.shape().last() > 0 { x.shape().rows() } else { 0 };
+    [(); 2].map(|()| x.alike([rows], |_, _| {}))
 }
 
 impl<T: Float> Op<T, 3> for LayerNorm {
@@ -38,7 +41,7 @@ impl<T: Float> Op<T, 3> for LayerNorm {
         "dx += rstd·(g − mean(g) − x̂·mean(g∘x̂)), g = γ∘dy  dγ += Σ dy∘x̂  dβ += Σ dy";
 
     fn forward(&self, [x, gamma, beta]: [&Tensor<T>; 3]) -> (Tensor<T>, Self::Saved) {
-        check("layer_norm", x, gamma, beta);
+        check("layer_norm", x, [gamma, beta], self.epsilon);
         let mut moments = moments(x);
         let y = x.alike(x.shape(), |kernels, y| {
             kernels.layer_norm(x, [gamma, beta], self.epsilon, y, moments.each_mut());
@@ -59,6 +62,9 @@ impl<T: Float> Op<T, 3> for LayerNorm {
 
 impl<'t, T: Float> Var<'t, T> {
     /// Normalises each row along the last axis to mean 0 and variance 1, then scales by `gamma` and shifts by `beta`.
+    ///
+    /// # Panics
+    /// Where the shapes do not fit, or `epsilon` is negative or not finite.
     #[track_caller]
     pub fn layer_norm(self, gamma: Self, beta: Self, epsilon: f64) -> Self {
         self.tape.apply(LayerNorm { epsilon }, [self, gamma, beta])

@@ -55,7 +55,7 @@ fn sizes<T: Float>(op: &str, x: &Tensor<T>, w: &Tensor<T>) -> (Shape, (usize, us
     };
     let shape = x.shape();
     assert!(shape.rank() > 0 && shape.last() == inner, "{op}: inner sizes differ: {shape} · {}ᵀ", w.shape());
-    (shape.with(shape.rank() - 1, outer), (shape.rows(), inner, outer))
+    (shape.resized(op, shape.rank() - 1, outer), (shape.rows(), inner, outer))
 }
 
 /// One product of matrices of rows.
@@ -81,7 +81,7 @@ pub(super) fn product_forward<'a, T: Float>(
 #[track_caller]
 pub(super) fn check_bias<T: Float>(op: &str, w: &Tensor<T>, b: &Tensor<T>) {
     let outputs = w.shape()[0];
-    assert_eq!(b.shape(), [outputs].into(), "{op}: the bias of {} must be [{outputs}]", w.shape());
+    assert!(b.shape() == [outputs].into(), "{op}: the bias of {} must be [{outputs}]", w.shape());
 }
 
 pub(super) fn product_backward<T: Float>(
@@ -99,6 +99,9 @@ pub(super) fn product_backward<T: Float>(
 
 impl<'t, T: Float> Var<'t, T> {
     /// `x·Wᵀ + b`: `[.., I]` to `[.., O]` by a weight `[O, I]` and, where there is one, a bias `[O]`.
+    ///
+    /// # Panics
+    /// Where the shapes do not fit.
     #[track_caller]
     pub fn linear(self, weight: Self, bias: Option<Self>) -> Self {
         match bias {
@@ -109,14 +112,21 @@ impl<'t, T: Float> Var<'t, T> {
 
     /// The same by parameters. Where nothing is recorded, the weight is read in an order that suits few rows
     /// ([`Panels`](crate::kernels::cpu::panels::Panels)), and a row's result does not depend on how many there are.
+    ///
+    /// # Panics
+    /// Where the shapes do not fit.
     #[track_caller]
     pub fn linear_by(self, weight: &Param<T>, bias: Option<&Param<T>>) -> Self {
         let tape = self.tape;
-        if tape.records() {
+        // What has no inputs cannot be put in order.
+        if tape.records() || weight.value().shape().last() == 0 {
             return self.linear(tape.param(weight), bias.map(|bias| tape.param(bias)));
         }
         let x = self.value();
         let (shape, _) = sizes("linear", &x, weight.value());
+        if let Some(bias) = bias {
+            check_bias("linear", weight.value(), bias.value());
+        }
         tape.computed("linear", x.alike(shape, |kernels, y| kernels.linear_by(&x, weight, bias, y)))
     }
 }

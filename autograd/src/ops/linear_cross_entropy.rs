@@ -1,6 +1,6 @@
 //! The output projection and its cross-entropy in one, so that the logits never exist as a whole.
 
-use super::cross_entropy::{NOTHING, check_labels, mean_weight};
+use super::cross_entropy::{NOTHING, check_labels, check_smoothing, mean_weight};
 use crate::kernels::Labels;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
@@ -33,13 +33,18 @@ impl<T: Float> Op<T, 2> for LinearCrossEntropy {
     const RULE: &'static str = "g = w·(softmax(x·Wᵀ) − (1 − ε)·onehot(t) − ε/V)  dx += dy·g·W  dW += dy·gᵀ·x";
 
     fn forward(&self, [x, w]: [&Tensor<T>; 2]) -> (Tensor<T>, Self::Saved) {
-        let d = x.shape().last();
+        let (shape, d) = (x.shape(), x.shape().last());
         let &[v, inner] = w.shape().as_slice() else {
             panic!("linear_cross_entropy: the weight must be [V, D], not {}", w.shape())
         };
-        assert_eq!(d, inner, "linear_cross_entropy: inner sizes differ: {} · {}ᵀ", x.shape(), w.shape());
-        let logits = Shape::from([x.shape().rows(), v]);
-        check_labels("linear_cross_entropy", logits, &self.targets, self.ignore);
+        let fits = shape.rank() > 0 && d == inner;
+        assert!(fits, "linear_cross_entropy: inner sizes differ: {shape} · {}ᵀ", w.shape());
+        // Else V would be bounded by nothing.
+        assert!(d > 0, "linear_cross_entropy: rows of {shape} have no entries");
+        let logits = Shape::of("linear_cross_entropy", &[shape.rows(), v]);
+        let leading = &shape[..shape.rank() - 1];
+        check_labels("linear_cross_entropy", leading, logits, &self.targets, self.ignore);
+        check_smoothing("linear_cross_entropy", self.smoothing);
         let &Self { ref targets, smoothing, ignore, weight, gradients } = self;
         let labels = Labels { targets, ignore: ignore.unwrap_or(NOTHING), smoothing, weight };
         let mut gradients = gradients.then(|| [x, w].map(|x| x.alike(x.shape(), |_, _| {})));
@@ -66,6 +71,9 @@ impl<T: Float> Op<T, 2> for LinearCrossEntropy {
 impl<'t, T: Float> Var<'t, T> {
     /// `weight_of_sum` times the summed cross-entropy of the logits `x·Wᵀ` with `targets`, as
     /// [`cross_entropy_weighted`](Self::cross_entropy_weighted) of [`linear`](Self::linear), without ever holding them all.
+    ///
+    /// # Panics
+    /// Where either of them does.
     #[track_caller]
     pub fn linear_cross_entropy_weighted(
         self,
@@ -85,6 +93,9 @@ impl<'t, T: Float> Var<'t, T> {
     }
 
     /// The mean cross-entropy of the logits `x·Wᵀ` with `targets`, over the rows whose label is not `ignore`.
+    ///
+    /// # Panics
+    /// Where [`linear`](Self::linear) or [`cross_entropy`](Self::cross_entropy) does.
     #[track_caller]
     pub fn linear_cross_entropy(
         self,

@@ -34,6 +34,9 @@ impl<T: Float> Op<T, 3> for LinearRelu {
 
 impl<'t, T: Float> Var<'t, T> {
     /// `max(x·Wᵀ + b, 0)`: `[.., I]` to `[.., O]` by a weight `[O, I]` and a bias `[O]`.
+    ///
+    /// # Panics
+    /// Where the shapes do not fit.
     #[track_caller]
     pub fn linear_relu(self, weight: Self, bias: Self) -> Self {
         if self.tape.explains() {

@@ -32,6 +32,9 @@ impl<T: Float> Op<T, 1> for MaskFill {
 
 impl<'t, T: Float> Var<'t, T> {
     /// The entries that `keep` keeps, and `value` in place of the others.
+    ///
+    /// # Panics
+    /// Where the mask does not broadcast to it.
     #[track_caller]
     pub fn mask_fill(self, keep: &Keep, value: f64) -> Self {
         self.tape.apply(MaskFill { keep: keep.clone(), value }, [self])

@@ -30,6 +30,9 @@ impl<T: Float> Op<T, 1> for MaskedSoftmax {
 
 impl<'t, T: Float> Var<'t, T> {
     /// The softmax along the last axis over the entries that `keep` keeps.
+    ///
+    /// # Panics
+    /// Where the mask does not broadcast to it.
     #[track_caller]
     pub fn masked_softmax(self, keep: &Keep) -> Self {
         self.tape.apply(MaskedSoftmax { keep: keep.clone() }, [self])

@@ -51,7 +51,7 @@ impl MatMul {
             // One right factor for all: the batch is nothing but more rows.
             (plan.m, plan.batch) = (m * plan.batch, 1);
         }
-        (plan, Shape::from(shape.as_slice()))
+        (plan, Shape::of("matmul", &shape))
     }
 
     fn operands(&self, a: Shape, b: Shape) -> String {
@@ -92,6 +92,10 @@ impl<T: Float> Op<T, 2> for MatMul {
             kernels.product(product, out, keep);
         });
         db.write(|kernels, out, keep| {
+            if batch == 0 && !keep {
+                // No product writes to it.
+                return kernels.fill(T::ZERO, out);
+            }
             let product = if self.transpose_b {
                 Product { size: (n, m, k), batch, a: dc.t(), b: a, step: b_step } // (Aᵀ·dC)ᵀ = dCᵀ·A
             } else {
@@ -104,18 +108,27 @@ impl<T: Float> Op<T, 2> for MatMul {
 
 impl<'t, T: Float> Var<'t, T> {
     /// `A·B` over the last two axes: `[.., m, k] · [.., k, n]`, or `· [k, n]` for the whole batch.
+    ///
+    /// # Panics
+    /// Where the shapes do not fit.
     #[track_caller]
     pub fn matmul(self, b: Self) -> Self {
         self.tape.apply(MatMul { transpose_a: false, transpose_b: false }, [self, b])
     }
 
     /// `A·Bᵀ`: `[.., m, k] · [.., n, k]ᵀ`
+    ///
+    /// # Panics
+    /// Where the shapes do not fit.
     #[track_caller]
     pub fn matmul_nt(self, b: Self) -> Self {
         self.tape.apply(MatMul { transpose_a: false, transpose_b: true }, [self, b])
     }
 
     /// `Aᵀ·B`: `[.., k, m]ᵀ · [.., k, n]`
+    ///
+    /// # Panics
+    /// Where the shapes do not fit.
     #[track_caller]
     pub fn matmul_tn(self, b: Self) -> Self {
         self.tape.apply(MatMul { transpose_a: true, transpose_b: false }, [self, b])
@@ -138,6 +151,16 @@ cases! {
 #[cfg(test)]
 mod tests {
     use crate::{Tape, Tensor};
+
+    #[test]
+    fn a_batch_of_none_gives_the_one_right_factor_a_gradient_of_zeros() {
+        // The gradient's memory is another tensor's, which left NaN behind.
+        drop(Tensor::full([40, 40], f64::NAN));
+        let tape = Tape::<f64>::eval();
+        let (a, b) = (tape.input(Tensor::zeros([0, 40, 3])), tape.input(Tensor::zeros([40, 40])));
+        let gradients = a.matmul_tn(b).backward_with(Tensor::zeros([0, 3, 40]));
+        assert_eq!(gradients.wrt(b), Some(&Tensor::zeros([40, 40])));
+    }
 
     #[test]
     #[should_panic(expected = "matmul: inner sizes differ: [2, 3, 4] · [5, 6]")]

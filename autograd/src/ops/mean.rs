@@ -14,6 +14,7 @@ impl<T: Float> Op<T, 1> for Mean {
     const RULE: &'static str = "dx += dy / n, to every entry";
 
     fn forward(&self, [x]: [&Tensor<T>; 1]) -> (Tensor<T>, ()) {
+        assert!(x.len() > 0, "mean: {} has no entries", x.shape());
         (x.alike([], |kernels, y| kernels.sum(x, x.len() as f64, y)), ())
     }
 
@@ -25,6 +26,9 @@ impl<T: Float> Op<T, 1> for Mean {
 
 impl<'t, T: Float> Var<'t, T> {
     /// The mean of all entries.
+    ///
+    /// # Panics
+    /// Where there are none.
     #[track_caller]
     pub fn mean(self) -> Self {
         self.tape.apply(Mean, [self])

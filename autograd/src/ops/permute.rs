@@ -42,7 +42,7 @@ impl<T: Float> Op<T, 1> for Permute {
 fn permuted<T: Float>(x: &Tensor<T>, order: &[usize]) -> Tensor<T> {
     let (sizes, strides) = (x.shape(), x.shape().strides());
     let shape: Vec<usize> = order.iter().map(|&axis| sizes[axis]).collect();
-    let shape = Shape::from(shape.as_slice());
+    let shape = Shape::of("permute", &shape);
     let mut walk = Layout { start: 0, strides: [0; MAX_RANK] };
     for (to, &from) in order.iter().enumerate() {
         walk.strides[to] = strides[from];
@@ -52,12 +52,18 @@ fn permuted<T: Float>(x: &Tensor<T>, order: &[usize]) -> Tensor<T> {
 
 impl<'t, T: Float> Var<'t, T> {
     /// The axes in another order: axis `i` of the result is axis `order[i]` of this.
+    ///
+    /// # Panics
+    /// Where the order does not name every axis once.
     #[track_caller]
     pub fn permute(self, order: &[usize]) -> Self {
         self.tape.apply(Permute { order: order.to_vec() }, [self])
     }
 
     /// The last two axes swapped.
+    ///
+    /// # Panics
+    /// Where there are no two.
     #[track_caller]
     pub fn transpose(self) -> Self {
         let rank = self.shape().rank();

@@ -28,6 +28,9 @@ impl<T: Float> Op<T, 1> for Reshape {
 
 impl<'t, T: Float> Var<'t, T> {
     /// The same entries under another shape.
+    ///
+    /// # Panics
+    /// Where that has not as many.
     #[track_caller]
     pub fn reshape(self, shape: impl Into<Shape>) -> Self {
         self.tape.apply(Reshape { shape: shape.into() }, [self])

@@ -1,9 +1,9 @@
 //! `y = x + dropout(a)`: the end of a sub-layer, and the way around it.
 
-use super::dropout::Dropout;
+use super::dropout::{Dropout, check_probability};
 use crate::op::{Backward, Op};
 use crate::tape::Var;
-use crate::{Float, Key, Tensor};
+use crate::{Float, Key, Shape, Tensor};
 
 /// `y = x + m ∘ a / (1 − p)`, where each entry of `m` is 0 with probability `p` and 1 otherwise (Srivastava et al., 2014);
 /// the explained twin is [`dropout`](Var::dropout), then `+`. The mask is a pure function of `key` and the entry's place.
@@ -15,13 +15,20 @@ pub struct Residual {
     pub key: Key,
 }
 
+/// Stops where the sub-layer's output has another shape than its input.
+#[track_caller]
+pub(super) fn around(op: &str, x: Shape, a: Shape) {
+    assert!(x == a, "{op}: {x} goes around {a}");
+}
+
 impl<T: Float> Op<T, 2> for Residual {
     type Saved = ();
     const NAME: &'static str = "residual";
     const RULE: &'static str = "dx += dy  da += m ∘ dy / (1 − p)";
 
     fn forward(&self, [x, a]: [&Tensor<T>; 2]) -> (Tensor<T>, ()) {
-        assert_eq!(x.shape(), a.shape(), "residual: {} goes around {}", x.shape(), a.shape());
+        around("residual", x.shape(), a.shape());
+        check_probability("residual", self.p);
         (x.alike(x.shape(), |kernels, y| kernels.residual(x, a, (self.p, &self.key), y)), ())
     }
 
@@ -39,6 +46,7 @@ impl<'t, T: Float> Var<'t, T> {
     /// Where `p` is not in `[0, 1)`, or the shapes differ.
     #[track_caller]
     pub fn residual(self, a: Self, p: f64) -> Self {
+        around("residual", self.shape(), a.shape());
         if self.tape.explains() || !self.tape.is_training() || p == 0.0 {
             return self + a.dropout(p);
         }

@@ -1,7 +1,8 @@
 //! `y = layer_norm(x + dropout(a))`: the end of a post-norm sub-layer.
 
-use super::dropout::Dropout;
+use super::dropout::{Dropout, check_probability};
 use super::layer_norm::{check, moments};
+use super::residual::around;
 use crate::op::{Backward, Op};
 use crate::tape::Var;
 use crate::{Float, Key, Tensor};
@@ -27,8 +28,9 @@ impl<T: Float> Op<T, 4> for ResidualLayerNorm {
         "dh = rstd·(g − mean(g) − ĥ·mean(g∘ĥ)), g = γ∘dy  dx += dh  da += m ∘ dh / (1 − p)  dγ += Σ dy∘ĥ  dβ += Σ dy";
 
     fn forward(&self, [x, a, gamma, beta]: [&Tensor<T>; 4]) -> (Tensor<T>, Self::Saved) {
-        assert_eq!(x.shape(), a.shape(), "residual_layer_norm: {} goes around {}", x.shape(), a.shape());
-        check("residual_layer_norm", x, gamma, beta);
+        around("residual_layer_norm", x.shape(), a.shape());
+        check("residual_layer_norm", x, [gamma, beta], self.epsilon);
+        check_probability("residual_layer_norm", self.p);
         let mut h = x.alike(x.shape(), |_, _| {});
         let mut moments = moments(x);
         let y = x.alike(x.shape(), |kernels, y| {
@@ -51,9 +53,10 @@ impl<'t, T: Float> Var<'t, T> {
     /// `layer_norm(x + dropout(a))` along the last axis; dropout drops on a training tape only.
     ///
     /// # Panics
-    /// Where `p` is not in `[0, 1)`, or the shapes do not fit.
+    /// Where `p` is not in `[0, 1)`, the shapes do not fit, or `epsilon` is negative or not finite.
     #[track_caller]
     pub fn residual_layer_norm(self, a: Self, p: f64, gamma: Self, beta: Self, epsilon: f64) -> Self {
+        around("residual_layer_norm", self.shape(), a.shape());
         if self.tape.explains() {
             return (self + a.dropout(p)).layer_norm(gamma, beta, epsilon);
         }

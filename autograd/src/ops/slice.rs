@@ -35,7 +35,7 @@ impl<T: Float> Op<T, 1> for Slice {
             axis < shape.rank() && range.start <= range.end && range.end <= shape[axis],
             "slice: {range:?} of axis {axis} is not within {shape}"
         );
-        let part = shape.with(axis, range.len());
+        let part = shape.resized("slice", axis, range.len());
         let y = x.alike(part, |kernels, y| {
             kernels.copy(part, (x, self.walk(shape)), (y, Layout::rows(part)), false);
         });
@@ -56,6 +56,9 @@ impl<T: Float> Op<T, 1> for Slice {
 
 impl<'t, T: Float> Var<'t, T> {
     /// The entries whose index along `axis` lies in `range`.
+    ///
+    /// # Panics
+    /// Where there is no such axis, or the range is not within it.
     #[track_caller]
     pub fn slice(self, axis: usize, range: Range<usize>) -> Self {
         self.tape.apply(Slice { axis, range }, [self])

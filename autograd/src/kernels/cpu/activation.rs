@@ -5,7 +5,8 @@
 //!   `(1 + tanh u)/2 = σ(2u)`, one exponential is all it takes.
 //! - SiLU (same paper; also known as swish): `x · σ(x)`.
 //!
-//! Where an exponential overflows, `σ = 1/(1 + ∞) = 0` is what it should be.
+//! Far from 0 the last two are 0 or x, and their derivatives 0 or 1, exactly. Only near 0 are the formulas computed: beyond,
+//! a power of x or an exponential overflows in one number type or another, and 0 · ∞ is no number.
 
 use super::simd::Simd;
 use crate::{float::Float, simd};
@@ -14,6 +15,12 @@ use crate::{float::Float, simd};
 const SLOPE: f64 = 1.595_769_121_605_730_8;
 /// `2√(2/π) · 0.044715`, the factor of `x³` in 2u.
 const CUBE: f64 = SLOPE * 0.044_715;
+
+/// From here on GELU is x to the last digit of every number type, and at the same distance below 0 it is zero: 2u is ±694,
+/// and e⁷⁰⁹ the largest exponential of `f64`.
+const FAR_GELU: f64 = 21.0;
+/// The same of SiLU.
+const FAR_SILU: f64 = 700.0;
 
 /// `σ(z) = 1 / (1 + e^−z)`
 #[inline(always)]
@@ -57,24 +64,28 @@ simd! {
     /// `y = x · σ(2u)`
     pub fn gelu<T>(s, x: &[T], y: &mut [T]) {
         check_sizes(x.len(), x.len(), y.len());
-        let (slope, cube) = (s.splat(T::of(SLOPE)), s.splat(T::of(CUBE)));
+        let (slope, cube, far) = (s.splat(T::of(SLOPE)), s.splat(T::of(CUBE)), T::of(FAR_GELU));
         for (x, y) in x.chunks(S::LANES).zip(y.chunks_mut(S::LANES)) {
             let x = s.load(x, T::ZERO);
-            let z = s.mul(x, s.fma(s.mul(x, x), cube, slope));
-            s.store(s.mul(x, sigmoid(s, z)), y);
+            let near = s.clamp(x, -far, far);
+            let z = s.mul(near, s.fma(s.mul(near, near), cube, slope));
+            let sigma = s.where_positive(s.add(x, s.splat(far)), sigmoid(s, z));
+            s.store(s.mul(x, sigma), y);
         }
     }
 
     /// `dx (+)= dy · σ · (1 + x·(2u)′·(1 − σ))` with `σ = σ(2u)`
     pub fn gelu_backward<T>(s, x: &[T], dy: &[T], dx: &mut [T], keep: bool) {
         check_sizes(x.len(), dy.len(), dx.len());
-        let (slope, cube) = (s.splat(T::of(SLOPE)), s.splat(T::of(CUBE)));
+        let (slope, cube, far) = (s.splat(T::of(SLOPE)), s.splat(T::of(CUBE)), T::of(FAR_GELU));
         let (one, thrice) = (s.splat(T::ONE), s.splat(T::of(3.0 * CUBE)));
         for ((x, dy), dx) in x.chunks(S::LANES).zip(dy.chunks(S::LANES)).zip(dx.chunks_mut(S::LANES)) {
             let x = s.load(x, T::ZERO);
-            let square = s.mul(x, x);
-            let sigma = sigmoid(s, s.mul(x, s.fma(square, cube, slope)));
-            let rise = s.mul(x, s.fma(square, thrice, slope));
+            let near = s.clamp(x, -far, far);
+            let square = s.mul(near, near);
+            let z = s.mul(near, s.fma(square, cube, slope));
+            let sigma = s.where_positive(s.add(x, s.splat(far)), sigmoid(s, z));
+            let rise = s.mul(near, s.fma(square, thrice, slope));
             let slope_here = s.mul(sigma, s.fma(rise, s.sub(one, sigma), one));
             let held = if keep { s.load(dx, T::ZERO) } else { s.splat(T::ZERO) };
             s.store(s.fma(s.load(dy, T::ZERO), slope_here, held), dx);
@@ -84,20 +95,23 @@ simd! {
     /// `y = x · σ(x)`
     pub fn silu<T>(s, x: &[T], y: &mut [T]) {
         check_sizes(x.len(), x.len(), y.len());
+        let far = T::of(FAR_SILU);
         for (x, y) in x.chunks(S::LANES).zip(y.chunks_mut(S::LANES)) {
             let x = s.load(x, T::ZERO);
-            s.store(s.mul(x, sigmoid(s, x)), y);
+            let sigma = s.where_positive(s.add(x, s.splat(far)), sigmoid(s, s.clamp(x, -far, far)));
+            s.store(s.mul(x, sigma), y);
         }
     }
 
     /// `dx (+)= dy · σ · (1 + x·(1 − σ))` with `σ = σ(x)`
     pub fn silu_backward<T>(s, x: &[T], dy: &[T], dx: &mut [T], keep: bool) {
         check_sizes(x.len(), dy.len(), dx.len());
-        let one = s.splat(T::ONE);
+        let (one, far) = (s.splat(T::ONE), T::of(FAR_SILU));
         for ((x, dy), dx) in x.chunks(S::LANES).zip(dy.chunks(S::LANES)).zip(dx.chunks_mut(S::LANES)) {
             let x = s.load(x, T::ZERO);
-            let sigma = sigmoid(s, x);
-            let slope_here = s.mul(sigma, s.fma(x, s.sub(one, sigma), one));
+            let near = s.clamp(x, -far, far);
+            let sigma = s.where_positive(s.add(x, s.splat(far)), sigmoid(s, near));
+            let slope_here = s.mul(sigma, s.fma(near, s.sub(one, sigma), one));
             let held = if keep { s.load(dx, T::ZERO) } else { s.splat(T::ZERO) };
             s.store(s.fma(s.load(dy, T::ZERO), slope_here, held), dx);
         }
@@ -108,6 +122,7 @@ simd! {
 mod tests {
     use super::super::testing::{SIZES, assert_close, assert_gradient, both_ways, random, unread, widen};
     use super::*;
+    use crate::Dual;
 
     fn tanh_gelu(x: f64) -> f64 {
         0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x)).tanh())
@@ -187,6 +202,41 @@ mod tests {
         // 30·e^−30 = 3e-12 is no rounding error in `f64`.
         assert_close(&y, &[0.0, 0.0, -30.0 / (1.0 + 30f64.exp()), 30.0, 300.0, 1e4], 1e5);
         assert!(dx.iter().zip([0.0, 0.0, 0.0, 1.0, 1.0, 1.0]).all(|(dx, e)| (dx.to_f64() - e).abs() < 1e-10));
+    }
+
+    /// Value and derivative of both at `x`, by one kernel for each.
+    fn all<T: Float>(x: T) -> [[T; 2]; 2] {
+        let ([mut gelu_y, mut silu_y], [mut gelu_dx, mut silu_dx]) = ([[T::ZERO]; 2], [[T::ZERO]; 2]);
+        gelu(&[x], &mut gelu_y);
+        gelu_backward(&[x], &[T::ONE], &mut gelu_dx, false);
+        silu(&[x], &mut silu_y);
+        silu_backward(&[x], &[T::ONE], &mut silu_dx, false);
+        [[gelu_y[0], gelu_dx[0]], [silu_y[0], silu_dx[0]]]
+    }
+
+    fn beyond_all_powers<T: Float>(largest: f64) {
+        for far in [1e4, 1e12, 1e13, 1e15, 1e20, 1e36, largest].map(T::of) {
+            assert_eq!(all(far), [[far, T::ONE]; 2], "{} {far}", T::NAME);
+            assert_eq!(all(-far), [[T::ZERO; 2]; 2], "{} −{far}", T::NAME);
+        }
+        assert!(all(T::of(f64::NAN)).as_flattened().iter().all(|x| x.to_f64().is_nan()), "{}", T::NAME);
+    }
+
+    #[test]
+    fn where_powers_overflow_they_are_exactly_flat_or_straight_and_a_nan_stays_one() {
+        beyond_all_powers::<f32>(f64::from(f32::MAX));
+        beyond_all_powers::<f64>(f64::MAX);
+        beyond_all_powers::<Dual>(f64::MAX);
+        let moving = |value| all(Dual { value, tangent: 1.0 });
+        for far in [701.0, 1e15, 1e103, 1e200, f64::MAX] {
+            let [up, one] = [Dual { value: far, tangent: 1.0 }, Dual::ONE];
+            assert_eq!(moving(far), [[up, one]; 2], "{far}");
+            assert_eq!(moving(-far), [[Dual::ZERO; 2]; 2], "−{far}");
+        }
+        // On the way there nothing overflows either.
+        for x in (-7200..7200).map(|x| f64::from(x) / 10.0) {
+            assert!(moving(x).as_flattened().iter().all(|x| x.is_finite()), "{x}");
+        }
     }
 
     #[test]

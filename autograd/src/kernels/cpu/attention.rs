@@ -110,16 +110,42 @@ impl Block {
 }
 
 impl Geometry<'_> {
+    /// Stops where operands of so many entries are not the rows that spans, heads and counts speak of.
+    #[track_caller]
+    fn check(&self, [q, k, v, o, lse]: [usize; 5]) {
+        let Self { heads, width, .. } = *self;
+        let divided = heads > 0 && width > 0 && width.is_multiple_of(heads);
+        assert!(divided, "attention: {heads} heads do not divide {width} columns");
+        assert!(
+            q == o && k == v && q.is_multiple_of(width) && k.is_multiple_of(width),
+            "attention: {q}, {k}, {v} and {o} entries are no rows of {width} queries, keys, values and outputs"
+        );
+        let (queries, keys) = (q / width, k / width);
+        let sums = queries.checked_mul(heads) == Some(lse);
+        assert!(sums, "attention: {lse} sums for {heads} heads of {queries} queries");
+        let within = |rows: &Range<usize>, there| rows.start <= rows.end && rows.end <= there;
+        for span in &self.spans {
+            let fits = within(&span.queries, queries) && within(&span.keys, keys);
+            assert!(fits, "attention: {span:?} is not within {queries} queries and {keys} keys");
+        }
+        let counts = self.kept.map_or(queries, <[u32]>::len);
+        assert!(counts >= queries, "attention: {counts} counts for {queries} queries");
+        let p = self.dropout.map_or(0.0, |(p, _)| p);
+        assert!((0.0..1.0).contains(&p), "attention: the probability {p} of dropout is not in [0, 1)");
+    }
+
     fn head_size(&self) -> usize {
         self.width / self.heads
     }
 
     fn heads(&self) -> impl Iterator<Item = Head> {
-        let mut weight = 0;
+        let mut weight = 0usize;
         self.spans.iter().flat_map(move |span| {
-            let (before, size) = (weight, span.queries.len() * span.keys.len());
-            weight += self.heads * size;
-            (0..self.heads).map(move |head| Head { span: span.clone(), head, weight: before + head * size })
+            let (before, size) = (weight, span.queries.len().wrapping_mul(span.keys.len()));
+            // No more than numbers to draw from: spans may overlap, and so their weights be more than can be counted.
+            weight = before.wrapping_add(self.heads.wrapping_mul(size));
+            let at = move |head: usize| before.wrapping_add(head.wrapping_mul(size));
+            (0..self.heads).map(move |head| Head { span: span.clone(), head, weight: at(head) })
         })
     }
 
@@ -214,7 +240,8 @@ impl Geometry<'_> {
     fn drop<T: Float>(&self, head: &Head, block: &Block, keys: Keys, tile: &mut [T]) {
         let Some((p, key)) = self.dropout else { return };
         let all = head.span.keys.len();
-        let first = head.weight + (block.query - head.span.queries.start) * all + keys.first;
+        let above = (block.query - head.span.queries.start).wrapping_mul(all);
+        let first = head.weight.wrapping_add(above).wrapping_add(keys.first);
         dropout_rows_in_place_at(tile, keys.stride(), keys.count, key, p, first as u64, all as u64);
     }
 }
@@ -223,7 +250,16 @@ impl Geometry<'_> {
 /// each row's sum of exponentials.
 ///
 /// Tile by tile: where a new tile has a larger score than all before, what was summed so far is scaled down to it.
+///
+/// # Panics
+/// Where the operands are not the rows that the geometry speaks of.
+#[track_caller]
 pub fn attention<T: Float>(g: &Geometry<'_>, [q, k, v]: [&[T]; 3], o: &mut [T], lse: &mut [T]) {
+    g.check([q.len(), k.len(), v.len(), o.len(), lse.len()]);
+    if q.is_empty() && k.is_empty() {
+        // Columns of no row may be more than there is room for.
+        return;
+    }
     let d = g.head_size();
     let (mut tile, mut queries, mut out) = (g.tile_room(), g.block_room(), g.block_room());
     let (mut key_columns, mut values) = (g.head_room(), g.head_room());
@@ -281,6 +317,10 @@ pub struct Forward<'a, T> {
 ///
 /// With `A` the weights and `m` the dropout mask: `dV += (m∘A)ᵀ·dO`, `dA = m∘(dO·Vᵀ)`, `dS = A∘(dA − rowsum(A∘dA))`,
 /// `dQ += scale·dS·K`, `dK += scale·dSᵀ·Q`. The sum of row `i` is `Σⱼ Aᵢⱼ mᵢⱼ ⟨dOᵢ, Vⱼ⟩ = ⟨dOᵢ, Oᵢ⟩`, which needs no tile.
+///
+/// # Panics
+/// Where the operands are not the rows that the geometry speaks of.
+#[track_caller]
 pub fn attention_backward<T: Float>(
     g: &Geometry<'_>,
     forward: Forward<'_, T>,
@@ -288,6 +328,15 @@ pub fn attention_backward<T: Float>(
     grads: [Option<(&mut [T], bool)>; 3],
 ) {
     let Forward { qkv: [q, k, v], o, lse } = forward;
+    g.check([q.len(), k.len(), v.len(), o.len(), lse.len()]);
+    for (grad, x) in grads.iter().zip([q, k, v]) {
+        let entries = grad.as_ref().map_or(x.len(), |(grad, _)| grad.len());
+        assert!(entries == x.len(), "attention: a gradient of {entries} entries for {}", x.len());
+    }
+    assert!(d_o.len() == o.len(), "attention: a gradient of {} entries for {}", d_o.len(), o.len());
+    if q.is_empty() && k.is_empty() {
+        return;
+    }
     let [mut dq, mut dk, mut dv] = grads;
     let (d, scale) = (g.head_size(), T::of(g.scale));
     let (mut weights, mut dropped, mut flow) = (g.tile_room(), g.tile_room(), g.tile_room());

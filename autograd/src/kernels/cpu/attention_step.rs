@@ -9,15 +9,42 @@ use super::simd::Simd;
 use super::softmax::{largest, weight};
 use crate::buffer::Buffer;
 use crate::kernels::{Gathered, Row};
-use crate::{float::Float, simd};
+use crate::{Shape, float::Float, simd};
+
+#[cold]
+fn missing_row(of: Shape) -> ! {
+    panic!("attention_step: a row that is asked for is not in {of}")
+}
 
 impl<T: Float> Gathered<'_, T> {
     /// The row that query `query` sees at `position`, of its keys or of its values.
     #[inline(always)]
     fn row<'b>(&self, of: &'b [Row<'_, T>], position: usize, query: usize) -> &'b [T] {
         let Row { tensor, first } = of[position];
-        let row = first + self.rows[position][query] as usize;
-        &tensor.as_slice()[row * self.width..][..self.width]
+        let start = first
+            .checked_add(self.rows[position][query] as usize)
+            .and_then(|row| row.checked_mul(self.width));
+        let row = start.and_then(|start| tensor.as_slice().get(start..)?.get(..self.width));
+        row.unwrap_or_else(|| missing_row(tensor.shape()))
+    }
+
+    /// Stops where this is not for queries of so many entries. That every row is there, [`row`](Self::row) sees.
+    #[track_caller]
+    fn check(&self, q: usize, o: usize) {
+        let Self { heads, width, .. } = *self;
+        let divided = heads > 0 && width > 0 && width.is_multiple_of(heads);
+        assert!(divided, "attention_step: {heads} heads do not divide {width} columns");
+        assert!(
+            q == o && q.is_multiple_of(width),
+            "attention_step: {q} and {o} entries are no rows of {width}"
+        );
+        let [keys, values, positions] = [self.keys.len(), self.values.len(), self.rows.len()];
+        let alike = keys == positions && values == positions;
+        assert!(alike, "attention_step: rows of {positions} positions, keys of {keys}, values of {values}");
+        let queries = q / width;
+        for rows in self.rows.iter().copied().chain(self.kept) {
+            assert!(rows.len() >= queries, "attention_step: {} numbers for {queries} queries", rows.len());
+        }
     }
 }
 
@@ -25,9 +52,8 @@ simd! {
     /// `O = softmax(Q·Kᵀ / √d) · V` for each query and head: `q` and `o` are `[R, H·d]`. A query that sees no position gives
     /// zeros.
     pub fn attention_step<T>(s, g: &Gathered<'_, T>, q: &[T], o: &mut [T]) {
+        g.check(q.len(), o.len());
         let (width, d) = (g.width, g.width / g.heads);
-        assert!(width == d * g.heads && q.len() == o.len() && q.len().is_multiple_of(width), "attention step: sizes");
-        assert!(g.keys.len() == g.rows.len() && g.values.len() == g.rows.len(), "attention step: positions");
         let scale = T::ONE / T::of(d as f64).sqrt();
         let mut scores = Buffer::stale(g.rows.len().next_multiple_of(GROUP));
         let (mut keys, mut values) = (Vec::with_capacity(g.rows.len()), Vec::with_capacity(g.rows.len()));

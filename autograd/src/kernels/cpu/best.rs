@@ -14,6 +14,8 @@ simd! {
     /// smaller maximum is scaled down when a larger one comes (Milakov and Gimelshein, "Online normalizer calculation for
     /// softmax", 2018, who fuse it with a top-k as well).
     pub fn best_and_log_sum<T>(s, x: &[T], count: usize, skip: &[u32], best: &mut Vec<(T, u32)>) -> T::Wide {
+        let most = u32::MAX as usize;
+        assert!(x.len() <= most, "best: {} scores are more than the {most} that have an index", x.len());
         best.clear();
         let (mut max, mut bar) = (T::NEG_INFINITY, T::NEG_INFINITY);
         let (mut even, mut odd) = (s.splat(T::ZERO), s.splat(T::ZERO));

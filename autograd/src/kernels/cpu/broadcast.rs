@@ -20,8 +20,21 @@ pub enum Binary {
 /// An operand: its entries and their shape.
 pub type Operand<'a, T> = (&'a [T], Shape);
 
+/// Stops where entries do not fill their shape.
+#[track_caller]
+fn check<T>(entries: &[T], shape: Shape) {
+    assert!(entries.len() == shape.len(), "broadcast: {} entries do not fill {shape}", entries.len());
+}
+
 /// `y = f(a, b)` for `a` and `b` stretched to `shape`, which both must broadcast to.
+///
+/// # Panics
+/// Where one does not, or entries do not fill their shape.
+#[track_caller]
 pub fn broadcast<T: Float>(f: Binary, a: Operand<'_, T>, b: Operand<'_, T>, shape: Shape, y: &mut [T]) {
+    check(a.0, a.1);
+    check(b.0, b.1);
+    check(y, shape);
     match f {
         Binary::Add if a.1 == shape && b.1 == shape => elementwise::add(a.0, b.0, y),
         Binary::Sub if a.1 == shape && b.1 == shape => elementwise::sub(a.0, b.0, y),
@@ -32,8 +45,8 @@ pub fn broadcast<T: Float>(f: Binary, a: Operand<'_, T>, b: Operand<'_, T>, shap
     }
 }
 
+#[track_caller]
 fn map<T: Float>(a: Operand<'_, T>, b: Operand<'_, T>, shape: Shape, y: &mut [T], f: impl Fn(T, T) -> T) {
-    assert_eq!(y.len(), shape.len(), "broadcast: not one result for each entry of {shape}");
     let mut rows = Rows::new(shape, [a.1, b.1]);
     let n = rows.len();
     for y in y.chunks_exact_mut(n.max(1)) {
@@ -63,6 +76,10 @@ fn map<T: Float>(a: Operand<'_, T>, b: Operand<'_, T>, shape: Shape, y: &mut [T]
 
 /// The adjoint of stretching: `dx (+)= ` the sums of `dy` (times `factor`, which broadcasts to its shape) over the axes
 /// along which an input of `shape` was stretched.
+///
+/// # Panics
+/// Where `shape` or that of the factor does not broadcast to that of `dy`, or entries do not fill their shape.
+#[track_caller]
 pub fn reduce_broadcast<T: Float>(
     (dy, dy_shape): Operand<'_, T>,
     factor: Option<Operand<'_, T>>,
@@ -70,6 +87,11 @@ pub fn reduce_broadcast<T: Float>(
     dx: &mut [T],
     keep: bool,
 ) {
+    check(dy, dy_shape);
+    check(dx, shape);
+    if let Some((factor, shape)) = factor {
+        check(factor, shape);
+    }
     match factor {
         None if shape == dy_shape => return elementwise::copy_or_add(dy, dx, keep),
         Some((factor, factor_shape)) if shape == dy_shape && factor_shape == dy_shape => {
@@ -77,13 +99,12 @@ pub fn reduce_broadcast<T: Float>(
         }
         _ => {}
     }
-    assert_eq!(dy.len(), dy_shape.len(), "broadcast: not one gradient for each entry of {dy_shape}");
-    if !keep {
-        dx.fill(T::ZERO);
-    }
     let one = [T::ONE];
     let (factor, factor_shape) = factor.unwrap_or((&one, Shape::SCALAR));
     let mut rows = Rows::new(dy_shape, [shape, factor_shape]);
+    if !keep {
+        dx.fill(T::ZERO);
+    }
     let n = rows.len();
     for dy in dy.chunks_exact(n.max(1)) {
         let [i, j] = rows.next_offsets();
@@ -110,11 +131,15 @@ struct Rows {
 }
 
 impl Rows {
+    #[track_caller]
     fn new(shape: Shape, operands: [Shape; 2]) -> Self {
-        let per_operand = operands.map(|operand| {
-            let strides = operand.broadcast_strides(&shape);
-            strides.unwrap_or_else(|| panic!("broadcast: {operand} does not stretch to {shape}"))
-        });
+        let mut per_operand = [[0; MAX_RANK]; 2];
+        for (operand, strides) in operands.iter().zip(&mut per_operand) {
+            match operand.broadcast_strides(&shape) {
+                Some(known) => *strides = known,
+                None => panic!("broadcast: {operand} does not stretch to {shape}"),
+            }
+        }
         let (mut rank, mut sizes, mut strides) = (0, [0; MAX_RANK], [[0; 2]; MAX_RANK]);
         for (axis, &size) in shape.iter().enumerate().filter(|&(_, &size)| size != 1) {
             let step = per_operand.map(|strides| strides[axis]);

@@ -144,10 +144,14 @@ pub fn with_crew<R>(threads: usize, work: impl FnOnce() -> R) -> R {
         over: AtomicBool::new(false),
     };
     thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(|| crew.help());
-        }
+        // Before the first helper, who would else wait for ever if something went wrong with the next.
         let _dismiss = Dismiss(&crew, CREW.replace(&crew));
+        for _ in 1..threads {
+            // Where the system has no more threads, the crew is smaller.
+            if thread::Builder::new().spawn_scoped(scope, || crew.help()).is_err() {
+                break;
+            }
+        }
         work()
     })
 }

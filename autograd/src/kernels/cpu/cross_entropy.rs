@@ -5,6 +5,7 @@
 //! Everything is computed on `z = x − max(x)`, which changes no cost and keeps the exponentials at or below 1. Rows
 //! whose target is `ignore` cost nothing and have gradient zero.
 
+use super::check_rows;
 use super::softmax::largest;
 use crate::{float::Float, simd};
 
@@ -23,9 +24,13 @@ fn cost<T: Float>(log_sum: T::Wide, at_target: T, sum: T::Wide, smoothing: T, n:
     (T::Wide::ONE - smoothing) * hit + smoothing * (log_sum - sum / T::Wide::of(n as f64))
 }
 
+/// Stops where logits and targets do not fit, or a target is outside the classes.
 #[track_caller]
-fn check_sizes(entries: usize, rows: usize, n: usize) {
-    assert!(entries == rows * n, "cross entropy: {entries} logits are not {rows} rows of {n} classes");
+fn check(entries: usize, targets: &[u32], ignore: u32, n: usize) {
+    check_rows("cross_entropy", entries, targets.len(), n);
+    if let Some(label) = targets.iter().find(|&&label| label as usize >= n && label != ignore) {
+        panic!("cross_entropy: label {label} is not among the {n} classes");
+    }
 }
 
 simd! {
@@ -34,8 +39,13 @@ simd! {
     pub fn cross_entropy<T>(
         s, x: &[T], targets: &[u32], ignore: u32, smoothing: T, lse: &mut [T], n: usize
     ) -> T::Wide {
-        check_sizes(x.len(), targets.len(), n);
-        assert_eq!(targets.len(), lse.len(), "cross entropy: one log-sum for each row");
+        check(x.len(), targets, ignore, n);
+        assert!(targets.len() == lse.len(), "cross_entropy: {} log-sums for {} rows", lse.len(), targets.len());
+        if n == 0 {
+            // All rows are ignored.
+            lse.fill(T::ZERO);
+            return T::Wide::ZERO;
+        }
         let mut total = T::Wide::ZERO;
         for ((x, &target), lse) in x.chunks_exact(n).zip(targets).zip(lse) {
             if target == ignore {
@@ -74,8 +84,11 @@ simd! {
     pub fn cross_entropy_backward<T>(
         s, x: &[T], targets: &[u32], ignore: u32, smoothing: T, lse: &[T], scale: T, dx: &mut [T], n: usize, keep: bool
     ) {
-        check_sizes(x.len(), targets.len(), n);
-        assert!(x.len() == dx.len() && targets.len() == lse.len(), "cross entropy: sizes differ");
+        check(x.len(), targets, ignore, n);
+        assert!(x.len() == dx.len() && targets.len() == lse.len(), "cross_entropy: sizes differ");
+        if n == 0 {
+            return;
+        }
         let factor = s.splat(scale);
         let uniform = s.splat(-scale * smoothing / T::of(n as f64));
         for (((x, dx), &target), &lse) in x.chunks_exact(n).zip(dx.chunks_exact_mut(n)).zip(targets).zip(lse) {
@@ -100,7 +113,10 @@ simd! {
     pub fn cross_entropy_in_place<T>(
         s, x: &mut [T], targets: &[u32], ignore: u32, smoothing: T, scale: T, n: usize
     ) -> T::Wide {
-        check_sizes(x.len(), targets.len(), n);
+        check(x.len(), targets, ignore, n);
+        if n == 0 {
+            return T::Wide::ZERO;
+        }
         let uniform = s.splat(-scale * smoothing / T::of(n as f64));
         let mut total = T::Wide::ZERO;
         for (x, &target) in x.chunks_exact_mut(n).zip(targets) {
@@ -240,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "index out of bounds")]
+    #[should_panic(expected = "is not among the")]
     fn a_target_beyond_the_classes_is_refused() {
         cross_entropy(&[0.0f32; 3], &[3], IGNORE, 0.0, &mut [0.0], 3);
     }

@@ -316,7 +316,8 @@ impl<T: Float> Kernels<T> for Cpu {
 
     fn embedding(&self, table: &Tensor<T>, ids: &Ids, y: &mut Tensor<T>) {
         let n = table.shape().last();
-        for (y, &id) in y.make_mut().chunks_exact_mut(n).zip(ids.as_slice()) {
+        // Rows without entries are no rows to walk.
+        for (y, &id) in y.make_mut().chunks_exact_mut(n.max(1)).zip(ids.as_slice()) {
             y.copy_from_slice(&table.as_slice()[id as usize * n..][..n]);
         }
     }
@@ -327,13 +328,19 @@ impl<T: Float> Kernels<T> for Cpu {
         if !keep {
             dtable.fill(T::ZERO);
         }
-        for (dy, &id) in dy.as_slice().chunks_exact(n).zip(ids.as_slice()) {
+        for (dy, &id) in dy.as_slice().chunks_exact(n.max(1)).zip(ids.as_slice()) {
             elementwise::add_assign(&mut dtable[id as usize * n..][..n], dy);
         }
     }
 
     fn product(&self, product: Product<'_, T>, c: &mut Tensor<T>, keep: bool) {
         let Product { size: (m, k, n), batch, a, b, step } = product;
+        // Axes of size 0 let a batch have any number of products with nothing to write, or nothing to add.
+        let batch = match (m == 0 || n == 0, k == 0 && step == 0) {
+            (true, _) => 0,
+            (_, true) => batch.min(1),
+            _ => batch,
+        };
         let c = c.make_mut();
         for i in 0..batch {
             let (a, b) = (matrix(a, i, (m, k)), matrix(b, i, (k, n)));

@@ -24,10 +24,14 @@ struct Mask<T> {
     factor: T,
 }
 
+#[track_caller]
+fn check_rate(p: f64) {
+    assert!((0.0..1.0).contains(&p), "dropout: a rate of {p} is not in [0, 1)");
+}
+
 impl<T: Float> Mask<T> {
     #[inline(always)]
     fn new(key: u64, p: f64, first_index: u64) -> Self {
-        assert!((0.0..1.0).contains(&p), "dropout: a rate of {p} is not in [0, 1)");
         let key = derive(key, first_index >> 32);
         // The conversion stops at 2³² − 1.
         let threshold = (p * 4_294_967_296.0).round() as u32;
@@ -54,7 +58,8 @@ fn lowbias32(x: u32) -> u32 {
 simd! {
     /// `y = x ∘ mask / (1 − p)`, all entries.
     pub fn dropout<T>(_s, x: &[T], y: &mut [T], key: u64, p: f64) {
-        assert_eq!(x.len(), y.len(), "dropout: sizes differ");
+        assert!(x.len() == y.len(), "dropout: sizes differ");
+        check_rate(p);
         for (block, (x, y)) in x.chunks(BLOCK).zip(y.chunks_mut(BLOCK)).enumerate() {
             let mask = Mask::new(key, p, block as u64 * BLOCK as u64);
             for (i, (x, y)) in x.iter().zip(y).enumerate() {
@@ -65,7 +70,8 @@ simd! {
 
     /// `dx (+)= dy ∘ mask / (1 − p)`, with the mask of [`dropout`].
     pub fn dropout_backward<T>(_s, dy: &[T], dx: &mut [T], key: u64, p: f64, keep: bool) {
-        assert_eq!(dy.len(), dx.len(), "dropout: sizes differ");
+        assert!(dy.len() == dx.len(), "dropout: sizes differ");
+        check_rate(p);
         for (block, (dy, dx)) in dy.chunks(BLOCK).zip(dx.chunks_mut(BLOCK)).enumerate() {
             let mask = Mask::new(key, p, block as u64 * BLOCK as u64);
             if keep {
@@ -92,13 +98,19 @@ simd! {
         first_index: u64,
         step: u64,
     ) {
+        check_rate(p);
+        if x.is_empty() {
+            return;
+        }
+        let last = if stride > 0 { (x.len() - 1) % stride + 1 } else { 0 };
+        assert!(last > 0 && n <= last, "dropout: {} entries are no rows of {n}, {stride} apart", x.len());
         for (row, x) in x.chunks_mut(stride).enumerate() {
-            let (mut rest, mut index) = (&mut x[..n], first_index + row as u64 * step);
+            let (mut rest, mut index) = (&mut x[..n], first_index.wrapping_add((row as u64).wrapping_mul(step)));
             while !rest.is_empty() {
                 let until_boundary = BLOCK as u64 - index % BLOCK as u64;
                 let (block, after) = rest.split_at_mut(until_boundary.min(rest.len() as u64) as usize);
                 let mask = Mask::new(key, p, index);
-                index += block.len() as u64;
+                index = index.wrapping_add(block.len() as u64);
                 for (i, x) in block.iter_mut().enumerate() {
                     *x = mask.apply(i, *x);
                 }
@@ -110,6 +122,7 @@ simd! {
     /// `y = residual + x ∘ mask / (1 − p)`: dropout at the end of a sublayer and the connection around it.
     pub fn dropout_add<T>(_s, x: &[T], residual: &[T], y: &mut [T], key: u64, p: f64) {
         assert!(x.len() == y.len() && x.len() == residual.len(), "dropout: sizes differ");
+        check_rate(p);
         let blocks = x.chunks(BLOCK).zip(residual.chunks(BLOCK)).zip(y.chunks_mut(BLOCK));
         for (block, ((x, residual), y)) in blocks.enumerate() {
             let mask = Mask::new(key, p, block as u64 * BLOCK as u64);

@@ -3,6 +3,7 @@
 //! Maps are ordinary loops, which compilers turn into vectors. Reductions spell the vectors out, because the order of
 //! additions is not the compiler's to change.
 
+use super::no_rows;
 use super::simd::Simd;
 use crate::{float::Float, simd};
 
@@ -108,7 +109,10 @@ simd! {
     /// `y[r, ·] = x[r, ·] + row` for every row; `row` is `[n]`.
     pub fn add_row<T>(s, x: &[T], row: &[T], y: &mut [T], n: usize) {
         check_sizes(x.len(), x.len(), y.len());
-        assert!(row.len() == n && x.len().is_multiple_of(n), "elementwise: {} entries in rows of {n}", x.len());
+        assert!(row.len() == n, "elementwise: a row of {} for rows of {n}", row.len());
+        if no_rows("elementwise", x.len(), n) {
+            return;
+        }
         for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
             for ((x, row), y) in x.chunks(S::LANES).zip(row.chunks(S::LANES)).zip(y.chunks_mut(S::LANES)) {
                 s.store(s.add(s.load(x, T::ZERO), s.load(row, T::ZERO)), y);
@@ -118,7 +122,9 @@ simd! {
 
     /// Every row of `y` becomes `row`, `[n]`: what a product with a bias starts from.
     pub fn fill_rows<T>(_s, row: &[T], y: &mut [T]) {
-        assert!(y.len().is_multiple_of(row.len()), "elementwise: {} entries in rows of {}", y.len(), row.len());
+        if no_rows("elementwise", y.len(), row.len()) {
+            return;
+        }
         for y in y.chunks_exact_mut(row.len()) {
             y.copy_from_slice(row);
         }
@@ -126,9 +132,13 @@ simd! {
 
     /// Column sums, the gradient of [`add_row`] and [`fill_rows`]: `y (+)= Σ_r x[r, ·]`; `x` is `[rows, n]`, `y` `[n]`.
     pub fn sum_rows<T>(s, x: &[T], y: &mut [T], n: usize, keep: bool) {
-        assert!(y.len() == n && x.len().is_multiple_of(n), "elementwise: {} entries in rows of {n}", x.len());
+        assert!(y.len() == n, "elementwise: {} sums for rows of {n}", y.len());
+        let nothing = no_rows("elementwise", x.len(), n);
         if !keep {
             y.fill(T::ZERO);
+        }
+        if nothing {
+            return;
         }
         for x in x.chunks(GROUP * n) {
             for (i, y) in y.chunks_mut(S::LANES).enumerate() {

@@ -28,9 +28,9 @@ impl<'a, T> Matrix<'a, T> {
 
     /// Whether all of `[rows, cols]` lies in the storage.
     pub(super) fn holds(&self, rows: usize, cols: usize) -> bool {
-        rows == 0
-            || cols == 0
-            || (rows - 1) * self.row_stride + (cols - 1) * self.col_stride < self.data.len()
+        let last = |count: usize, stride: usize| (count - 1).checked_mul(stride);
+        let end = || last(rows, self.row_stride)?.checked_add(last(cols, self.col_stride)?);
+        rows == 0 || cols == 0 || end().is_some_and(|end| end < self.data.len())
     }
 }
 
@@ -53,7 +53,40 @@ pub struct Gemm<'a, T> {
     pub keep: bool,
 }
 
+impl<T> Gemm<'_, T> {
+    /// Stops where an entry that the product touches does not lie within its slice. After this no index overflows.
+    #[track_caller]
+    pub(super) fn check(&self, op: &str) {
+        let (m, k, n) = self.size;
+        if m == 0 || n == 0 {
+            return;
+        }
+        assert!(self.a.holds(m, k), "{op}: the left factor does not hold [{m}, {k}]");
+        assert!(self.b.holds(k, n), "{op}: the right factor does not hold [{k}, {n}]");
+        let end = || (m - 1).checked_mul(self.c_stride)?.checked_add(n);
+        let room = self.c_stride >= n && end().is_some_and(|end| end <= self.c.len());
+        assert!(room, "{op}: the result does not hold [{m}, {n}]");
+        // By a stride of 0 one entry could be any number of terms.
+        assert!(k <= self.a.data.len().max(self.b.data.len()), "{op}: no factor has {k} terms");
+    }
+
+    /// Whether the size says that there is nothing to multiply. What has no terms is zero then.
+    pub(super) fn is_over(&mut self) -> bool
+    where
+        T: Float,
+    {
+        let (m, k, n) = self.size;
+        if m > 0 && n > 0 && k == 0 && !self.keep {
+            self.c.chunks_mut(self.c_stride).take(m).for_each(|row| row[..n].fill(T::ZERO));
+        }
+        m == 0 || k == 0 || n == 0
+    }
+}
+
 /// `C[m, n] = A[m, k] · B[k, n]`, or `C += …` where `keep`; `c` is contiguous.
+///
+/// # Panics
+/// Where a matrix does not lie within its slice.
 #[track_caller]
 pub fn gemm<T: Float>(
     size: (usize, usize, usize),
@@ -64,6 +97,7 @@ pub fn gemm<T: Float>(
 ) {
     let (m, k, n) = size;
     let gemm = Gemm { size, a, b, c, c_stride: n, scale: T::ONE, keep };
+    gemm.check("gemm");
     // Few rows by long rows: bringing B into another order would take as long as the product (102×512×2048: 53 GFLOP/s
     // with, 82 without; 1024×512×2048: 96 with, 83 without).
     if m <= 512 && k >= 512 && a.col_stride == 1 && b.row_stride == 1 && !bf16::chosen() {
@@ -74,26 +108,26 @@ pub fn gemm<T: Float>(
 }
 
 /// Runs a product after checking that every entry it touches lies within its slice.
+///
+/// # Panics
+/// Where a matrix does not lie within its slice, or the rows of the result overlap.
 #[track_caller]
-pub fn product<T: Float>(product: Gemm<'_, T>) {
-    let (m, k, n) = product.size;
-    assert!(product.a.holds(m, k), "gemm: the left factor does not hold [{m}, {k}]");
-    assert!(product.b.holds(k, n), "gemm: the right factor does not hold [{k}, {n}]");
-    assert!(
-        m == 0 || n == 0 || (m - 1) * product.c_stride + n <= product.c.len() && product.c_stride >= n,
-        "gemm: the result does not hold [{m}, {n}]"
-    );
-    if m == 0 || n == 0 {
-        return;
+pub fn product<T: Float>(mut product: Gemm<'_, T>) {
+    product.check("gemm");
+    if !product.is_over() {
+        T::gemm(product);
     }
-    T::gemm(product);
 }
 
 impl Gemm<'_, f32> {
     /// Runs with the precision that was chosen for this process.
     pub(crate) fn run_single(self) {
         if bf16::chosen() {
-            return bf16::product(self);
+            self.check("gemm");
+            if self.size.0 > 0 && self.size.2 > 0 {
+                bf16::product(self);
+            }
+            return;
         }
         self.run_native();
     }
@@ -102,9 +136,13 @@ impl Gemm<'_, f32> {
 impl<T: Float> Gemm<'_, T> {
     /// Runs on the `gemm` crate, which knows `f32` and `f64`. One thread: threads work on whole shards of a batch.
     pub(crate) fn run_native(self) {
+        // Once more, since `Float::gemm` can be called from anywhere.
+        self.check("gemm");
         let (m, k, n) = self.size;
-        // SAFETY: `product` has checked the extents of all three matrices, `c` is borrowed mutably and so overlaps
-        // neither factor, and `T` is a type the crate handles (`Float::gemm` of other types does not come here).
+        // Where nothing is a stride apart, it may be any number; the crate computes addresses with it all the same.
+        let stride = |stride: usize| stride.min(1 << 40) as isize;
+        // SAFETY: the extents of all three matrices were checked, `c` is borrowed mutably and so overlaps neither factor,
+        // and `T` is a type the crate handles (`Float::gemm` of other types does not come here).
         unsafe {
             gemm::gemm(
                 m,
@@ -112,14 +150,14 @@ impl<T: Float> Gemm<'_, T> {
                 k,
                 self.c.as_mut_ptr(),
                 1,
-                self.c_stride as isize,
+                stride(self.c_stride),
                 self.keep,
                 self.a.data.as_ptr(),
-                self.a.col_stride as isize,
-                self.a.row_stride as isize,
+                stride(self.a.col_stride),
+                stride(self.a.row_stride),
                 self.b.data.as_ptr(),
-                self.b.col_stride as isize,
-                self.b.row_stride as isize,
+                stride(self.b.col_stride),
+                stride(self.b.row_stride),
                 T::ONE,
                 self.scale,
                 false,
@@ -132,7 +170,12 @@ impl<T: Float> Gemm<'_, T> {
 
     /// Runs by the definition, for number types that the `gemm` crate does not know.
     pub(crate) fn run_plain(self) {
+        self.check("gemm");
         let (m, k, n) = self.size;
+        if n == 0 {
+            // Of rows without entries there may be any number.
+            return;
+        }
         for i in 0..m {
             for j in 0..n {
                 let entry = |l| {
@@ -162,6 +205,30 @@ mod tests {
         assert_eq!(c, expected);
         gemm((2, 3, 2), Matrix::rows(&a, 3), Matrix::rows(&b, 3).t(), &mut c, true);
         assert_eq!(c, expected.iter().map(|x| 2.0 * x).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn strides_and_sizes_that_overflow_are_refused_and_unused_ones_are_not_looked_at() {
+        fn refused(of: impl FnOnce(&mut Gemm<'_, f32>)) -> String {
+            let (a, b, mut c) = ([1.0; 40], [1.0; 40], [0.0; 16]);
+            let (a, b) = (Matrix::rows(&a, 1), Matrix::rows(&b, 1));
+            let mut gemm = Gemm { size: (4, 1, 1), a, b, c: &mut c, c_stride: 1, scale: 1.0, keep: false };
+            of(&mut gemm);
+            let run = std::panic::AssertUnwindSafe(|| product(gemm));
+            let said = std::panic::catch_unwind(run).err();
+            said.map_or_else(String::new, |said| *said.downcast::<String>().expect("a message"))
+        }
+        let third = usize::MAX / 3 + 1;
+        assert_eq!(refused(|p| p.a.row_stride = third), "gemm: the left factor does not hold [4, 1]");
+        assert_eq!(refused(|p| p.c_stride = third), "gemm: the result does not hold [4, 1]");
+        let wide = |p: &mut Gemm<'_, f32>| (p.size, p.b.col_stride) = ((1, 1, 4), third);
+        assert_eq!(refused(wide), "gemm: the right factor does not hold [1, 4]");
+        let long = |p: &mut Gemm<'_, f32>| {
+            (p.size, p.a.col_stride, p.b.row_stride) = ((1, usize::MAX, 1), 0, 0);
+        };
+        assert_eq!(refused(long), format!("gemm: no factor has {} terms", usize::MAX));
+        assert_eq!(refused(|p| p.a.col_stride = usize::MAX), "");
+        assert_eq!(refused(|p| (p.size, p.a.row_stride) = ((0, 5, 1), usize::MAX)), "");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! The variance is the mean of `(x − mean)²` in a second pass: the difference of two means of squares would lose all
 //! digits where the mean is large.
 
+use super::check_rows;
 use crate::simd;
 
 /// Rows that are added up in registers before the sum of columns goes back to memory.
@@ -13,8 +14,15 @@ simd! {
     /// `y = γ ∘ x̂ + β`; `x` and `y` are `[rows, n]`, `gamma` and `beta` `[n]`. Leaves the mean and `rstd` of every row in
     /// `mean` and `rstd`, `[rows]`, for the gradient.
     pub fn layer_norm<T>(s, x: &[T], gamma: &[T], beta: &[T], y: &mut [T], mean: &mut [T], rstd: &mut [T], n: usize, eps: T) {
-        assert!(x.len() == y.len() && gamma.len() == n && beta.len() == n, "layer norm: sizes differ");
-        assert!(x.len() == mean.len() * n && mean.len() == rstd.len(), "layer norm: not one mean for each row");
+        assert!(x.len() == y.len() && gamma.len() == n && beta.len() == n, "layer_norm: sizes differ");
+        assert!(mean.len() == rstd.len(), "layer_norm: not one mean for each row");
+        check_rows("layer_norm", x.len(), mean.len(), n);
+        if n == 0 {
+            // What has no entries has no mean either.
+            mean.fill(T::ZERO);
+            rstd.fill(T::ZERO);
+            return;
+        }
         let share = T::ONE / T::of(n as f64);
         for (((x, y), mean), rstd) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)).zip(mean).zip(rstd) {
             let mut total = s.splat(T::ZERO);
@@ -41,8 +49,12 @@ simd! {
 
     /// `dx (+)= rstd · (g − mean(g) − x̂ · mean(g ∘ x̂))` with `g = γ ∘ dy`; shapes as in [`layer_norm`].
     pub fn layer_norm_backward<T>(s, x: &[T], gamma: &[T], mean: &[T], rstd: &[T], dy: &[T], dx: &mut [T], n: usize, keep: bool) {
-        assert!(x.len() == dy.len() && x.len() == dx.len() && gamma.len() == n, "layer norm: sizes differ");
-        assert!(x.len() == mean.len() * n && mean.len() == rstd.len(), "layer norm: not one mean for each row");
+        assert!(x.len() == dy.len() && x.len() == dx.len() && gamma.len() == n, "layer_norm: sizes differ");
+        assert!(mean.len() == rstd.len(), "layer_norm: not one mean for each row");
+        check_rows("layer_norm", x.len(), mean.len(), n);
+        if n == 0 {
+            return;
+        }
         let share = T::ONE / T::of(n as f64);
         let rows = x.chunks_exact(n).zip(dy.chunks_exact(n)).zip(dx.chunks_exact_mut(n));
         for ((((x, dy), dx), &mean), &rstd) in rows.zip(mean).zip(rstd) {
@@ -74,17 +86,21 @@ simd! {
         s, x: &[T], mean: &[T], rstd: &[T], dy: &[T], dgamma: Option<&mut [T]>, dbeta: Option<&mut [T]>, n: usize,
         keep_gamma: bool, keep_beta: bool,
     ) {
-        assert!(x.len() == dy.len(), "layer norm: sizes differ");
-        assert!(x.len() == mean.len() * n && mean.len() == rstd.len(), "layer norm: not one mean for each row");
+        assert!(x.len() == dy.len(), "layer_norm: sizes differ");
+        assert!(mean.len() == rstd.len(), "layer_norm: not one mean for each row");
+        check_rows("layer_norm", x.len(), mean.len(), n);
         // An unwanted gradient has no columns.
         let (dgamma, dbeta) = (dgamma.unwrap_or_default(), dbeta.unwrap_or_default());
-        assert!(dgamma.len() == n || dgamma.is_empty(), "layer norm: the gradient of γ has {} entries", dgamma.len());
-        assert!(dbeta.len() == n || dbeta.is_empty(), "layer norm: the gradient of β has {} entries", dbeta.len());
+        assert!(dgamma.len() == n || dgamma.is_empty(), "layer_norm: the gradient of γ has {} entries", dgamma.len());
+        assert!(dbeta.len() == n || dbeta.is_empty(), "layer_norm: the gradient of β has {} entries", dbeta.len());
         if !keep_gamma {
             dgamma.fill(T::ZERO);
         }
         if !keep_beta {
             dbeta.fill(T::ZERO);
+        }
+        if x.is_empty() {
+            return;
         }
         let groups = x.chunks(GROUP * n).zip(dy.chunks(GROUP * n));
         for ((x, dy), (mean, rstd)) in groups.zip(mean.chunks(GROUP).zip(rstd.chunks(GROUP))) {

@@ -22,5 +22,18 @@ pub mod peak;
 pub mod simd;
 pub mod small_product;
 pub mod softmax;
+
+/// Stops where `entries` are not `rows` whole rows of `n`.
+#[track_caller]
+fn check_rows(op: &str, entries: usize, rows: usize, n: usize) {
+    assert!(rows.checked_mul(n) == Some(entries), "{op}: {entries} entries are not {rows} rows of {n}");
+}
+
+/// Stops where `entries` are no whole rows of `n`; gives whether there is nothing in them, and so nothing to do.
+#[track_caller]
+fn no_rows(op: &str, entries: usize, n: usize) -> bool {
+    assert!(entries.is_multiple_of(n), "{op}: {entries} entries in rows of {n}");
+    entries == 0
+}
 #[cfg(test)]
 mod testing;

@@ -45,6 +45,9 @@ impl<T: Float> Panels<T> {
             "panels: no whole rows of {inputs} entries"
         );
         let outputs = weight.len() / inputs;
+        if outputs == 0 {
+            return Self { entries: Entries::Whole(Buffer::stale(0)), inputs, outputs };
+        }
         if let (true, Some(weight)) = (bf16::chosen(), bf16::singles(weight)) {
             return Self { entries: Entries::Rounded(PairPanels::new(weight, inputs)), inputs, outputs };
         }
@@ -84,13 +87,13 @@ impl<T: Float> Panels<T> {
 /// the same bits alone and among others. Panels are shared with the thread's crew, if it has one.
 ///
 /// # Panics
-/// Where these are not whole rows.
+/// Where these are not whole rows, or there is not one bias for each output.
 #[track_caller]
 pub fn panel_product<T: Float>(x: &[T], weight: &Panels<T>, bias: Option<&[T]>, y: &mut [T]) {
     let (inputs, outputs) = (weight.inputs, weight.outputs);
     let rows = x.len() / inputs;
     assert!(
-        x.len() == rows * inputs && y.len() == rows * outputs,
+        x.len() == rows * inputs && Some(y.len()) == rows.checked_mul(outputs),
         "panel product: {} and {} entries are not rows of {inputs} and {outputs}",
         x.len(),
         y.len()
@@ -101,7 +104,7 @@ pub fn panel_product<T: Float>(x: &[T], weight: &Panels<T>, bias: Option<&[T]>, 
         Entries::Rounded(panels) => bf16::singles(x).map(|x| (panels, panels.round(x))),
         Entries::Whole(_) => None,
     };
-    let pieces = if rows * inputs * outputs < SHARED { 1 } else { PIECES };
+    let pieces = if x.len().saturating_mul(outputs) < SHARED { 1 } else { PIECES };
     let share = weight.count().div_ceil(pieces).max(1);
     split(weight.count().div_ceil(share), &|piece| {
         let panels = piece * share..((piece + 1) * share).min(weight.count());

@@ -16,11 +16,12 @@ simd! {
     /// piece each (a column stride of 1).
     pub fn small_product<T>(s, product: Gemm<'_, T>) {
         let mut product = product;
-        let (m, k, n) = product.size;
-        let Gemm { a, b, c_stride, .. } = product;
-        assert!(a.holds(m, k) && b.holds(k, n), "small_product: a factor does not hold [{m}, {k}, {n}]");
-        assert!(b.col_stride == 1, "small_product: the right factor is transposed");
-        assert!(m == 0 || (m - 1) * c_stride + n <= product.c.len(), "small_product: no room for [{m}, {n}]");
+        product.check("small_product");
+        assert!(product.b.col_stride == 1, "small_product: the right factor is transposed");
+        if product.is_over() {
+            return;
+        }
+        let (m, _, n) = product.size;
         for j in (0..n).step_by(2 * S::LANES) {
             let wide = n - j > S::LANES;
             let mut i = 0;
@@ -89,11 +90,13 @@ simd! {
     /// which for long rows and few of them in `A` takes as long as the arithmetic.
     pub fn rows_by_rows<T>(s, product: Gemm<'_, T>) {
         let mut product = product;
-        let (m, k, n) = product.size;
-        let Gemm { a, b, c_stride, .. } = product;
-        assert!(a.holds(m, k) && b.holds(k, n), "rows_by_rows: a factor does not hold [{m}, {k}, {n}]");
-        assert!(a.col_stride == 1 && b.row_stride == 1, "rows_by_rows: a factor has its rows in pieces");
-        assert!(m == 0 || (m - 1) * c_stride + n <= product.c.len(), "rows_by_rows: no room for [{m}, {n}]");
+        product.check("rows_by_rows");
+        let whole = product.a.col_stride == 1 && product.b.row_stride == 1;
+        assert!(whole, "rows_by_rows: a factor has its rows in pieces");
+        if product.is_over() {
+            return;
+        }
+        let (m, _, n) = product.size;
         let (whole_m, whole_n) = (m - m % 4, n - n % 3);
         for j in (0..whole_n).step_by(3) {
             for i in (0..whole_m).step_by(4) {
@@ -152,7 +155,11 @@ simd! {
     /// Writes the transpose of `rows` rows of `n` entries into rows of `stride`, with zeros after the last of each.
     pub fn transpose<T>(_s, x: Matrix<'_, T>, rows: usize, n: usize, out: &mut [T], stride: usize) {
         assert!(x.holds(rows, n) && x.col_stride == 1, "transpose: no rows of [{rows}, {n}]");
-        assert!(stride >= rows && out.len() >= n * stride, "transpose: no room for [{n}, {rows}]");
+        let room = n.checked_mul(stride).is_some_and(|room| room <= out.len());
+        assert!(stride >= rows && room, "transpose: no room for [{n}, {rows}]");
+        if n == 0 || stride == 0 {
+            return;
+        }
         const SIDE: usize = 4;
         for i in (0..rows).step_by(SIDE) {
             let height = SIDE.min(rows - i);

@@ -4,6 +4,7 @@
 //! exactly 0, and a row of nothing else is all zeros, where the formula would say 0/0.
 
 use super::simd::Simd;
+use super::{check_rows, no_rows};
 use crate::{float::Float, simd};
 
 /// The largest entry. Four running maxima, because one alone would wait for its own last result.
@@ -33,9 +34,14 @@ pub(super) fn weight<T: Float, S: Simd<T>>(s: S, x: S::V, max: S::V) -> S::V {
 /// Softmax of the first `kept[r]` entries (all where `None`) of every row of `x`, or of `y` itself where that is `None`.
 #[inline(always)]
 fn rows<T: Float, S: Simd<T>>(s: S, x: Option<&[T]>, y: &mut [T], n: usize, kept: Option<&[u32]>) {
-    assert!(y.len().is_multiple_of(n), "softmax: {} entries in rows of {n}", y.len());
+    let nothing = no_rows("softmax", y.len(), n);
     assert!(x.is_none_or(|x| x.len() == y.len()), "softmax: not one result for each score");
-    assert!(kept.is_none_or(|kept| kept.len() * n == y.len()), "softmax: one count for each row");
+    if let Some(kept) = kept {
+        check_rows("softmax", y.len(), kept.len(), n);
+    }
+    if nothing {
+        return;
+    }
     match n.div_ceil(S::LANES) {
         1 => short_rows::<T, S, 1>(s, x, y, n, kept),
         2 => short_rows::<T, S, 2>(s, x, y, n, kept),
@@ -97,9 +103,6 @@ fn short_rows<T: Float, S: Simd<T>, const K: usize>(
     n: usize,
     kept: Option<&[u32]>,
 ) {
-    if y.is_empty() {
-        return;
-    }
     let mut next = short_row::<T, S, K>(s, x.unwrap_or(y), count(kept, 0, n));
     for r in 0..y.len() / n {
         let mut row = next;
@@ -161,8 +164,11 @@ simd! {
 
     /// Softmax over the entries that `keep` marks, zeros elsewhere; `x`, `y` and `keep` are `[rows, n]`.
     pub fn softmax_masked<T>(s, x: &[T], y: &mut [T], n: usize, keep: &[bool]) {
-        assert!(x.len() == y.len() && x.len().is_multiple_of(n), "softmax: {} entries in rows of {n}", x.len());
-        assert_eq!(x.len(), keep.len(), "softmax: one flag for each entry");
+        assert!(x.len() == y.len(), "softmax: not one result for each score");
+        assert!(x.len() == keep.len(), "softmax: {} flags for {} entries", keep.len(), x.len());
+        if no_rows("softmax", x.len(), n) {
+            return;
+        }
         // Many short rows are masked at a time, in one long loop, and still lie in the nearest cache afterwards.
         let block = n * (2048 / n).max(1);
         for ((x, y), keep) in x.chunks(block).zip(y.chunks_mut(block)).zip(keep.chunks(block)) {
@@ -176,7 +182,9 @@ simd! {
     /// The gradient of all three: `dx[r, ·] (+)= y ∘ (dy − ⟨dy, y⟩)`, where `y` is what they returned.
     pub fn softmax_backward<T>(s, y: &[T], dy: &[T], dx: &mut [T], n: usize, keep: bool) {
         assert!(y.len() == dy.len() && y.len() == dx.len(), "softmax: gradients of other sizes");
-        assert!(y.len().is_multiple_of(n), "softmax: {} entries in rows of {n}", y.len());
+        if no_rows("softmax", y.len(), n) {
+            return;
+        }
         for ((y, dy), dx) in y.chunks_exact(n).zip(dy.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
             let mut product = s.splat(T::ZERO);
             for (y, dy) in y.chunks(S::LANES).zip(dy.chunks(S::LANES)) {

@@ -44,6 +44,8 @@ pub trait Simd<T: Float>: Copy {
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The larger of the two, lane by lane.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a`, but at least `low` and at most `high`; a NaN stays one.
+    fn clamp(self, a: Self::V, low: T, high: T) -> Self::V;
     /// The square root.
     fn sqrt(self, a: Self::V) -> Self::V;
     /// `v` where `gate > 0`, zero elsewhere.

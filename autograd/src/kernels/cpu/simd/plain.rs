@@ -47,6 +47,17 @@ impl<T: Float> Simd<T> for Scalar {
         a.max(b)
     }
     #[inline(always)]
+    fn clamp(self, a: T, low: T, high: T) -> T {
+        // Compared, and not by `max`, which takes the other operand for a NaN.
+        if a < low {
+            low
+        } else if a > high {
+            high
+        } else {
+            a
+        }
+    }
+    #[inline(always)]
     fn sqrt(self, a: T) -> T {
         a.sqrt()
     }
@@ -128,6 +139,13 @@ impl Simd<f32> for Base {
     #[inline(always)]
     fn max(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         Self::map(a, b, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    fn clamp(self, a: [f32; 4], low: f32, high: f32) -> [f32; 4] {
+        a.map(|a| {
+            let a = if low > a { low } else { a };
+            if high < a { high } else { a }
+        })
     }
     #[inline(always)]
     fn sqrt(self, a: [f32; 4]) -> [f32; 4] {

@@ -88,6 +88,11 @@ impl Simd<f32> for V4 {
         unsafe { _mm512_max_ps(a, b) }
     }
     #[inline(always)]
+    fn clamp(self, a: __m512, low: f32, high: f32) -> __m512 {
+        // In this order a NaN stays one: minimum and maximum give their second operand where either is NaN.
+        self.min_f32(self.splat(high), self.max(self.splat(low), a))
+    }
+    #[inline(always)]
     fn sqrt(self, a: __m512) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_sqrt_ps(a) }
@@ -217,6 +222,11 @@ impl Simd<f32> for V3 {
     fn max(self, a: __m256, b: __m256) -> __m256 {
         // SAFETY: see above.
         unsafe { _mm256_max_ps(a, b) }
+    }
+    #[inline(always)]
+    fn clamp(self, a: __m256, low: f32, high: f32) -> __m256 {
+        // In this order a NaN stays one: minimum and maximum give their second operand where either is NaN.
+        self.min_f32(self.splat(high), self.max(self.splat(low), a))
     }
     #[inline(always)]
     fn sqrt(self, a: __m256) -> __m256 {

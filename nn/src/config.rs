@@ -49,7 +49,60 @@ pub struct TransformerConfig {
 }
 
 impl TransformerConfig {
-    /// Checks that the sizes fit together.
+    /// The number of entries in all parameters of a model of these sizes, without making one; `None` where it is beyond what
+    /// 64 bits hold. [`Parameters::parameter_count`](autograd::Parameters::parameter_count) of the model is the same number.
+    ///
+    /// ```
+    /// use autograd::Parameters;
+    /// use nn::{Init, Preset, Transformer};
+    /// let config = Preset::Tiny.config(500, 500);
+    /// let model: Transformer = Transformer::new(&config, &mut Init::seeded(1));
+    /// assert_eq!(config.parameter_count(), Some(model.parameter_count() as u64));
+    /// ```
+    pub fn parameter_count(&self) -> Option<u64> {
+        let [d, f] = [self.d_model, self.ffn].map(size);
+        let norm = d.checked_mul(2)?;
+        // Four projections, each with its bias.
+        let attention = linear(d, d)?.checked_mul(4)?;
+        let feed_forward = linear(d, f)?.checked_add(linear(f, d)?)?;
+        let layer = |attentions: u64, norms: u64| {
+            let attentions = attention.checked_mul(attentions)?;
+            attentions.checked_add(norm.checked_mul(norms)?)?.checked_add(feed_forward)
+        };
+        let last_norm = if self.norm == NormPlacement::Pre { norm } else { 0 };
+        let stack =
+            |layers, layer: u64| size(layers).checked_mul(layer).and_then(|all| all.checked_add(last_norm));
+        let encoder = stack(self.encoder_layers, layer(1, 2)?)?;
+        let decoder = stack(self.decoder_layers, layer(2, 3)?)?;
+        let positions = if self.positions == Positions::Learned { self.position_entries()? } else { 0 };
+        [self.word_entries()?, positions, encoder, decoder].into_iter().try_fold(0, u64::checked_add)
+    }
+
+    /// The bytes that a model of these sizes takes in `f32`, parameters and tables of positions, without making one; `None`
+    /// where they are beyond what 64 bits hold. A training takes some four times as much, and what its batches need.
+    pub fn model_bytes(&self) -> Option<u64> {
+        let sines = if self.positions == Positions::Sinusoidal { self.position_entries()? } else { 0 };
+        self.parameter_count()?.checked_add(sines)?.checked_mul(size_of::<f32>() as u64)
+    }
+
+    /// The entries of the tables of words.
+    fn word_entries(&self) -> Option<u64> {
+        let [source, target] = [self.source_vocab, self.target_vocab].map(size);
+        let rows = match self.tied {
+            Tied::All => target,
+            Tied::Target => source.checked_add(target)?,
+            Tied::None => source.checked_add(target.checked_mul(2)?)?,
+        };
+        rows.checked_mul(size(self.d_model))
+    }
+
+    /// The entries of the tables of positions, one of each side.
+    fn position_entries(&self) -> Option<u64> {
+        size(self.max_length).checked_mul(2)?.checked_mul(size(self.d_model))
+    }
+
+    /// Checks that the sizes fit together, and that a computer could count what they take. Whether this one has the memory
+    /// is for the caller to ask ([`model_bytes`](Self::model_bytes)).
     ///
     /// # Errors
     /// One line naming the setting that is wrong.
@@ -66,6 +119,21 @@ impl TransformerConfig {
         ];
         if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
             return Err(format!("{name} must not be 0"));
+        }
+        // Words, positions and lengths are numbers of 32 bits.
+        let counted = ["source_vocab", "target_vocab", "max_length"];
+        if let Some((name, size)) =
+            sizes.iter().find(|(name, size)| counted.contains(name) && *size > u32::MAX as usize)
+        {
+            return Err(format!("{name} = {size} is more than 32 bits can number"));
+        }
+        // Twice for `f64`, in which gradients are checked.
+        let addressable = |bytes: &u64| bytes.checked_mul(2).is_some_and(|bytes| bytes <= isize::MAX as u64);
+        if self.model_bytes().filter(addressable).is_none() {
+            let (name, size) = sizes.into_iter().max_by_key(|(_, size)| *size).unwrap_or_default();
+            return Err(format!(
+                "{name} = {size} makes a model of more parameters than memory has addresses"
+            ));
         }
         if !self.d_model.is_multiple_of(self.heads) {
             return Err(format!("heads = {} does not divide d_model = {}", self.heads, self.d_model));
@@ -92,8 +160,22 @@ impl TransformerConfig {
         if let Some((name, p)) = shares.iter().find(|(_, p)| !(0.0..1.0).contains(p)) {
             return Err(format!("{name} = {p} is not in [0, 1)"));
         }
+        let epsilon = self.norm_epsilon as f32;
+        if !(epsilon > 0.0 && epsilon.is_finite()) {
+            return Err(format!("norm_epsilon = {} is not a positive number of 32 bits", self.norm_epsilon));
+        }
         Ok(())
     }
+}
+
+/// The entries of a [`Linear`](crate::Linear) with its bias.
+fn linear(inputs: u64, outputs: u64) -> Option<u64> {
+    inputs.checked_add(1)?.checked_mul(outputs)
+}
+
+/// A size as a number of 64 bits, which no machine's sizes exceed.
+fn size(of: usize) -> u64 {
+    of as u64
 }
 
 /// Where layer normalisation stands in a residual block.
@@ -232,5 +314,123 @@ impl FromStr for Preset {
             "base" => Ok(Self::Base),
             _ => Err(format!("no preset \"{name}\"; there are tiny, small and base")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use autograd::Parameters;
+
+    use super::*;
+    use crate::{Init, Transformer};
+
+    /// A small configuration, which is valid.
+    fn small() -> TransformerConfig {
+        TransformerConfig { d_model: 12, ffn: 20, heads: 3, max_length: 9, ..Preset::Tiny.config(31, 31) }
+    }
+
+    #[test]
+    fn parameters_are_counted_as_the_model_has_them() {
+        let mut counts = Vec::new();
+        for tied in [Tied::None, Tied::Target, Tied::All] {
+            for norm in [NormPlacement::Pre, NormPlacement::Post] {
+                for positions in [Positions::Sinusoidal, Positions::Learned] {
+                    for (encoder_layers, decoder_layers, source_vocab) in [(1, 3, 17), (2, 1, 31)] {
+                        let source_vocab = if tied == Tied::All { 31 } else { source_vocab };
+                        let config = TransformerConfig {
+                            tied,
+                            norm,
+                            positions,
+                            encoder_layers,
+                            decoder_layers,
+                            source_vocab,
+                            ..small()
+                        };
+                        let model: Transformer = Transformer::new(&config, &mut Init::seeded(1));
+                        let count = config.parameter_count().unwrap();
+                        assert_eq!(count, model.parameter_count() as u64, "{config:?}");
+                        let sines = if positions == Positions::Sinusoidal { 2 * 9 * 12 } else { 0 };
+                        assert_eq!(config.model_bytes(), Some(4 * (count + sines)), "{config:?}");
+                        counts.push(count);
+                    }
+                }
+            }
+        }
+        counts.sort_unstable();
+        counts.dedup();
+        assert_eq!(counts.len(), 24, "models differ in size: {counts:?}");
+    }
+
+    #[test]
+    fn sizes_whose_products_overflow_have_no_count() {
+        for config in [
+            TransformerConfig { d_model: 1 << 40, ..small() },
+            TransformerConfig { ffn: usize::MAX, ..small() },
+            TransformerConfig { source_vocab: usize::MAX, tied: Tied::Target, ..small() },
+            TransformerConfig { target_vocab: usize::MAX, tied: Tied::None, ..small() },
+            TransformerConfig { encoder_layers: usize::MAX, ..small() },
+            TransformerConfig { decoder_layers: usize::MAX / 100, ..small() },
+            TransformerConfig { max_length: usize::MAX, positions: Positions::Learned, ..small() },
+        ] {
+            assert_eq!(config.parameter_count(), None, "{config:?}");
+            assert_eq!(config.model_bytes(), None, "{config:?}");
+            assert!(config.validate().is_err(), "{config:?}");
+        }
+        let sines = TransformerConfig { max_length: usize::MAX, ..small() };
+        assert!(sines.parameter_count().is_some(), "sines are no parameters");
+        assert_eq!(sines.model_bytes(), None, "but take memory");
+    }
+
+    #[test]
+    fn settings_that_no_model_can_have_are_named() {
+        let of = |change: fn(&mut TransformerConfig)| {
+            let mut config = small();
+            change(&mut config);
+            config.validate().err().unwrap_or_default()
+        };
+        assert_eq!(of(|_| ()), "");
+        assert_eq!(of(|c| c.heads = 5), "heads = 5 does not divide d_model = 12");
+        assert_eq!(
+            of(|c| c.d_model = 15),
+            "d_model = 15 must be even: positions are pairs of sine and cosine"
+        );
+        assert_eq!(
+            of(|c| c.source_vocab = 8),
+            "tied = \"all\" needs one vocabulary for both sides, not 8 and 31"
+        );
+        for (name, change) in [
+            ("source_vocab", (|c, n| c.source_vocab = n) as fn(&mut TransformerConfig, usize)),
+            ("target_vocab", |c, n| c.target_vocab = n),
+            ("d_model", |c, n| c.d_model = n),
+            ("ffn", |c, n| c.ffn = n),
+            ("heads", |c, n| c.heads = n),
+            ("encoder_layers", |c, n| c.encoder_layers = n),
+            ("decoder_layers", |c, n| c.decoder_layers = n),
+            ("max_length", |c, n| c.max_length = n),
+        ] {
+            for wrong in [0, usize::MAX, 1 << 62] {
+                let mut config = small();
+                change(&mut config, wrong);
+                let message = config.validate().unwrap_err();
+                assert!(message.contains(name) && !message.contains('\n'), "{name} = {wrong}: {message}");
+            }
+        }
+        for (name, change) in [
+            ("dropout.residual", (|c, p| c.dropout.residual = p) as fn(&mut TransformerConfig, f64)),
+            ("dropout.attention", |c, p| c.dropout.attention = p),
+            ("dropout.activation", |c, p| c.dropout.activation = p),
+            ("dropout.embedding", |c, p| c.dropout.embedding = p),
+            ("norm_epsilon", |c, p| c.norm_epsilon = p),
+        ] {
+            for wrong in [-1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX] {
+                let mut config = small();
+                change(&mut config, wrong);
+                let message = config.validate().unwrap_err();
+                assert!(message.starts_with(&format!("{name} = {wrong} is not ")), "{message}");
+            }
+        }
+        assert_eq!(of(|c| c.norm_epsilon = 0.0), "norm_epsilon = 0 is not a positive number of 32 bits");
+        assert!(of(|c| c.norm_epsilon = 1e-50).ends_with("1 is not a positive number of 32 bits"));
+        assert_eq!(of(|c| c.dropout.residual = 1.0), "dropout.residual = 1 is not in [0, 1)");
     }
 }

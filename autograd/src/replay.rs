@@ -168,16 +168,16 @@ mod tests {
             assert!(said.starts_with(node), "{said}");
         }
         let said = refusal(|tape, [own, _]| _ = tape.rerun(own, &[&moved()]));
-        assert_eq!(said, "rerun: 1 inputs for node #1, which has 2");
+        assert!(said.contains("rerun: 1 inputs for node #1, which has 2"), "{said}");
         let said = refusal(|tape, [own, _]| _ = tape.rerun(own, &[&moved(), &Tensor::zeros([3])]));
-        assert_eq!(said, "rerun: an input of node #1 is [], not [3]");
+        assert!(said.contains("rerun: an input of node #1 is [], not [3]"), "{said}");
         let said = refusal(|tape, _| _ = tape.nth(2));
         assert!(said.starts_with("tape: no node #2 on "), "{said}");
         let said = refusal(|tape, [own, _]| {
             tape.at(own).backward();
             tape.replay(tape.nth(0).id(), moved(), own);
         });
-        assert_eq!(said, "replay: the backward sweep has freed this tape's values");
+        assert!(said.contains("replay: the backward sweep has freed this tape's values"), "{said}");
     }
 
     #[test]

@@ -50,7 +50,9 @@ impl<T: Float> Gradients<T> {
     /// The gradient of a leaf made with [`Tape::input`](crate::Tape::input); `None` where the loss does not depend on it.
     ///
     /// # Panics
-    /// Where it is on another tape than the loss, or these are a [sum](Self::sum), which holds gradients of parameters alone.
+    /// Where it is on another tape than the loss, or these are a [sum](Self::sum), which holds gradients of parameters alone; or
+    /// where it is no such leaf, but a parameter, for which there is [`get`](Self::get), or what an op gives, whose gradient
+    /// [`Var::steps`] shows.
     #[track_caller]
     pub fn wrt(&self, input: Var<'_, T>) -> Option<&Tensor<T>> {
         match self.origin {
@@ -62,6 +64,10 @@ impl<T: Float> Gradients<T> {
                 "gradients: a sum has gradients of parameters alone, not of {input:?}; ask its parts before adding"
             ),
         }
+        assert!(
+            input.name() == "input" || !input.needs_grad(),
+            "gradients: {input:?} is no input; ask for parameters with get, look at ops with steps"
+        );
         self.inputs.get(&input.id)
     }
 
@@ -181,6 +187,23 @@ mod tests {
         let [one, two] = [Tape::<f64>::eval(), Tape::eval()];
         let (a, b) = (one.input(Tensor::scalar(3.0)), two.input(Tensor::scalar(5.0)));
         (a * a).backward().wrt(b);
+    }
+
+    #[test]
+    #[should_panic(expected = "gradients: #1 mul [] is no input")]
+    fn what_an_op_gives_has_no_gradient_to_hand_out() {
+        let tape = Tape::<f64>::eval();
+        let x = tape.input(Tensor::scalar(3.0));
+        let y = x * x;
+        (y * y).backward().wrt(y);
+    }
+
+    #[test]
+    #[should_panic(expected = "gradients: #0 param [] is no input")]
+    fn a_parameter_is_asked_for_by_itself() {
+        let (tape, param) = (Tape::<f64>::eval(), Param::new(Tensor::scalar(3.0)));
+        let x = tape.param(&param);
+        (x * x).backward().wrt(x);
     }
 
     #[test]

@@ -419,6 +419,11 @@ impl<'t, T: Float> Var<'t, T> {
         }
     }
 
+    /// The name of its op, or `param`, `input`, `constant`.
+    pub(crate) fn name(self) -> &'static str {
+        self.tape.arena.borrow().nodes[self.id.index()].name
+    }
+
     /// Whether a gradient flows into it.
     pub fn needs_grad(self) -> bool {
         self.tape.arena.borrow().nodes[self.id.index()].needs_grad

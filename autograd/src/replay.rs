@@ -151,7 +151,9 @@ mod tests {
             (x * x).id()
         });
         let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ask(&one, ids)));
-        asked.unwrap_err().downcast_ref::<String>().cloned().unwrap()
+        let said = asked.unwrap_err();
+        let literal = said.downcast_ref::<&str>().map(|said| (*said).to_owned());
+        said.downcast_ref::<String>().cloned().or(literal).unwrap()
     }
 
     #[test]

@@ -88,16 +88,15 @@ impl<T: Float> Default for Adam<T> {
 }
 
 impl<T: Float> Adam<T> {
-    /// Moves every parameter that has a gradient, at rate `rate`; gives their number. Parameters without one stay as they are:
-    /// the frozen ones, and those that the loss does not depend on.
+    /// Moves every parameter that has a gradient, at rate `rate`. Parameters without one stay as they are: the frozen ones, and those that the loss does not depend on.
     ///
     /// # Panics
     /// Where the gradients are all of parameters of others, or one has another shape than its parameter; where the state of a
     /// path is another parameter's ([`Owners`]), or of another shape; where the rate is negative or not finite, or a setting is
     /// none that the formulas can use: β outside [0, 1), ε that is not positive, λ that is negative.
     #[track_caller]
-    pub fn step(&mut self, model: &mut impl Parameters<T>, gradients: &Gradients<T>, rate: f64) -> usize {
-        self.step_clipped(model, gradients, rate, (None, 0.0), 1)
+    pub fn step(&mut self, model: &mut impl Parameters<T>, gradients: &Gradients<T>, rate: f64) {
+        self.step_clipped(model, gradients, rate, (None, 0.0), 1);
     }
 
     /// The same for gradients whose `norm` is brought down to `clip` first, where that is not 0, on up to `threads` threads.
@@ -113,10 +112,10 @@ impl<T: Float> Adam<T> {
         rate: f64,
         clipping: (Option<&Norm<T>>, f64),
         threads: usize,
-    ) -> usize {
+    ) {
         let moving = self.claimed(model.parameters_mut(), gradients);
         let numbers = self.begin(rate, 1.0);
-        self.moved(moving, &numbers, clipping, threads)
+        self.moved(moving, &numbers, clipping, threads);
     }
 
     /// Counts a step, at rate `rate` with gradients that are multiplied by `scale` first, and gives its numbers, for
@@ -172,9 +171,9 @@ impl<T: Float> Adam<T> {
         numbers: &AdamNumbers<T>,
         clipping: (Option<&Norm<T>>, f64),
         threads: usize,
-    ) -> usize {
+    ) {
         let moving = self.claimed(model.parameters_mut(), gradients);
-        self.moved(moving, numbers, clipping, threads)
+        self.moved(moving, numbers, clipping, threads);
     }
 
     /// The parameters that have a gradient, whose state is theirs.
@@ -197,7 +196,7 @@ impl<T: Float> Adam<T> {
         moving
     }
 
-    /// Moves the parameters; gives their number.
+    /// Moves the parameters.
     #[track_caller]
     fn moved(
         &mut self,
@@ -205,7 +204,7 @@ impl<T: Float> Adam<T> {
         numbers: &AdamNumbers<T>,
         (norm, clip): (Option<&Norm<T>>, f64),
         threads: usize,
-    ) -> usize {
+    ) {
         assert!(clip >= 0.0, "adam: the norm cannot be clipped to {clip}");
         assert!(clip == 0.0 || norm.is_some(), "adam: no norm to clip to {clip}");
         for (path, param, _) in &moving {
@@ -225,9 +224,7 @@ impl<T: Float> Adam<T> {
             let decays = param.value().shape().rank() >= 2;
             items.push(AdamItem { value: param.value_mut(), mean, square, gradient, decays });
         }
-        let count = items.len();
         adam(items, numbers, norm, clip, threads);
-        count
     }
 
     /// Moves what it remembers to a device, where the parameters are to be.

@@ -115,13 +115,13 @@ impl<T: Float> Ema<T> {
         }
     }
 
-    /// Gives a model, the one that was averaged or any of its kind, the averages in place of its parameters; gives their
-    /// number. Parameters without an average stay as they are, all of them before the first [`update`](Self::update).
+    /// Gives a model, the one that was averaged or any of its kind, the averages in place of its parameters.
+    /// Parameters without an average stay as they are, all of them before the first [`update`](Self::update).
     ///
     /// # Panics
     /// Where an average has another shape than the parameter, or there are averages, but none for a parameter of the model.
     #[track_caller]
-    pub fn put_into(&self, model: &mut impl Parameters<T>) -> usize {
+    pub fn put_into(&self, model: &mut impl Parameters<T>) {
         let (mut count, parameters) = (0, model.parameters_mut());
         let all = parameters.len();
         for (path, param) in parameters {
@@ -136,7 +136,6 @@ impl<T: Float> Ema<T> {
             count > 0 || all == 0 || averages == 0,
             "ema: the {averages} averages are of other parameters than the {all} of this model"
         );
-        count
     }
 }
 

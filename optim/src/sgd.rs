@@ -25,15 +25,14 @@ impl<T: Float> Default for Sgd<T> {
 }
 
 impl<T: Float> Sgd<T> {
-    /// Moves every parameter that has a gradient, at rate `rate`; gives their number. Parameters without one stay as they are:
-    /// the frozen ones, and those that the loss does not depend on.
+    /// Moves every parameter that has a gradient, at rate `rate`. Parameters without one stay as they are: the frozen ones, and those that the loss does not depend on.
     ///
     /// # Panics
     /// Where the gradients are all of parameters of others, or one has another shape than its parameter; with momentum, where
     /// the velocity of a path is another parameter's ([`Owners`]), or of another shape; where the rate or the momentum is
     /// negative or not finite.
     #[track_caller]
-    pub fn step(&mut self, model: &mut impl Parameters<T>, gradients: &Gradients<T>, rate: f64) -> usize {
+    pub fn step(&mut self, model: &mut impl Parameters<T>, gradients: &Gradients<T>, rate: f64) {
         let (momentum, rate) = (T::of(self.momentum), rate_of::<T>("sgd", rate));
         assert!(
             self.momentum >= 0.0 && momentum.is_finite(),
@@ -48,7 +47,6 @@ impl<T: Float> Sgd<T> {
             let its = self.velocity.get(path).map_or(shape, Tensor::shape);
             assert_eq!(its, shape, "sgd: the velocity of {path:?} is {its}, and the parameter {shape}");
         }
-        let count = moving.len();
         for (path, param, gradient) in moving {
             let value = param.value_mut().make_mut();
             if !keeps {
@@ -63,7 +61,6 @@ impl<T: Float> Sgd<T> {
                 *p -= rate * *u;
             }
         }
-        count
     }
 }
 

@@ -128,18 +128,12 @@ impl<T: Float> Adam<T> {
     pub fn begin(&mut self, rate: f64, scale: f64) -> AdamNumbers<T> {
         let Self { betas: (beta1, beta2), epsilon, weight_decay, .. } = *self;
         rate_of::<T>("adam", rate);
-        for beta in [beta1, beta2] {
-            let rounded = T::of(beta);
-            assert!(beta >= 0.0 && rounded < T::ONE, "adam: β = {beta} is not in [0, 1), or rounds to 1");
+        if let Err(error) = self.validate() {
+            panic!("adam: {error}");
         }
-        let rounded = T::of(epsilon);
         assert!(
-            rounded > T::ZERO && rounded.is_finite(),
-            "adam: ε = {epsilon} is not a positive number, or rounds to none"
-        );
-        assert!(
-            weight_decay >= 0.0 && T::of(rate * weight_decay).is_finite(),
-            "adam: the weight decay {weight_decay} is not a finite number from 0 up"
+            T::of(rate * weight_decay).is_finite(),
+            "adam: the rate {rate} is too large for the weight decay {weight_decay}"
         );
         assert!(T::of(scale).is_finite(), "adam: the gradients' scale {scale} is not finite");
         let t = self.steps.saturating_add(1) as f64;
@@ -157,6 +151,28 @@ impl<T: Float> Adam<T> {
             l2: T::of(if decoupled { 0.0 } else { weight_decay }),
             grad_scale: T::of(scale),
         })
+    }
+
+    /// Checks that its settings are numbers that the formulas can use, in `T` too.
+    ///
+    /// # Errors
+    /// One line naming the setting that is wrong.
+    pub fn validate(&self) -> Result<(), String> {
+        let Self { betas: (beta1, beta2), epsilon, weight_decay, .. } = *self;
+        if ![beta1, beta2].iter().all(|beta| (0.0..1.0).contains(beta)) {
+            return Err(format!("betas = [{beta1}, {beta2}] are not in [0, 1)"));
+        }
+        if [beta1, beta2].iter().any(|&beta| T::of(beta) == T::ONE) {
+            return Err(format!("betas = [{beta1}, {beta2}] round to 1 in {}", T::NAME));
+        }
+        let rounded = T::of(epsilon);
+        if !(rounded > T::ZERO && rounded.is_finite()) {
+            return Err(format!("epsilon = {epsilon} is not a positive number of {}", T::NAME));
+        }
+        if !(weight_decay >= 0.0 && T::of(weight_decay).is_finite()) {
+            return Err(format!("weight_decay = {weight_decay} is not a finite number from 0 up"));
+        }
+        Ok(())
     }
 
     /// Takes a step that was begun: as [`step_clipped`](Self::step_clipped), with the norm of the gradients as they are.

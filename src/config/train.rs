@@ -211,10 +211,7 @@ impl TrainConfig {
         if !(self.r_drop >= 0.0 && self.r_drop.is_finite()) {
             bail!("train.r_drop = {} is not a number of at least 0", self.r_drop);
         }
-        let (beta1, beta2) = self.betas;
-        if !(0.0..1.0).contains(&beta1) || !(0.0..1.0).contains(&beta2) {
-            bail!("train.betas = [{beta1}, {beta2}] are not in [0, 1)");
-        }
+        self.adam().validate().map_err(|error| anyhow!("train.{error}"))?;
         if self.minutes.is_some_and(|minutes| !minutes.is_finite() || minutes <= 0.0) {
             bail!("train.minutes must be positive");
         }

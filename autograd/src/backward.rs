@@ -145,7 +145,7 @@ impl<'t, T: Float> Sweep<'t, T> {
     /// What has been collected at the leaves.
     fn finish(mut self) -> Gradients<T> {
         let arena = self.tape.arena.borrow();
-        let mut gradients = Gradients::default();
+        let mut gradients = Gradients::of(self.tape.id);
         for (&param, node) in &arena.params {
             if let Some(grad) = self.grads.get_mut(node.index()).and_then(Option::take) {
                 gradients.insert(param, grad);
@@ -153,7 +153,7 @@ impl<'t, T: Float> Sweep<'t, T> {
         }
         for (index, grad) in self.grads.into_iter().enumerate() {
             if let Some(grad) = grad {
-                gradients.insert_input(NodeId(index as u32), grad);
+                gradients.insert_input(self.tape.node(index), grad);
             }
         }
         gradients
@@ -210,11 +210,11 @@ impl<T: Float> Iterator for Steps<'_, T> {
                 Some(sum) => contribution.kernels().add_assign(&contribution, sum),
                 empty => *empty = Some(contribution.clone()),
             }
-            contributions.push((NodeId(parent as u32), contribution));
+            contributions.push((self.sweep.tape.node(parent), contribution));
         }
         let value = node.value.clone()?;
         let (op, rule, label) = (node.name, record.rule(), node.label.clone());
-        Some(Step { node: NodeId(index as u32), op, rule, label, value, dy, contributions })
+        Some(Step { node: self.sweep.tape.node(index), op, rule, label, value, dy, contributions })
     }
 }
 

@@ -76,7 +76,7 @@ impl Dependence {
     /// The dependence of `y` on the leaf `x`, an input or a parameter, by one backward pass for each row of `y`. The tape is not used up.
     ///
     /// # Panics
-    /// Where a backward pass has freed the tape.
+    /// Where a backward pass has freed the tape, or `x` is on another tape than `y`.
     #[track_caller]
     pub fn pulled(y: Var<'_, f64>, x: Var<'_, f64>) -> Self {
         let (outputs, inputs, width) = (y.shape().rows(), x.shape().rows(), x.shape().last());
@@ -159,6 +159,7 @@ impl fmt::Display for Dependence {
 /// The vector-Jacobian product at `x` of a random cotangent on some rows of `y`.
 #[track_caller]
 fn pull(y: Var<'_, f64>, rows: Range<usize>, x: Var<'_, f64>) -> Option<Tensor<f64>> {
+    assert!(std::ptr::eq(x.tape(), y.tape()), "depends: {x:?} is on another tape than {y:?}");
     let cotangent = on_rows(y.shape(), rows);
     if !y.needs_grad() {
         return None;

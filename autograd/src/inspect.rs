@@ -71,7 +71,7 @@ impl<T: Float> Tape<T> {
     pub fn nodes(&self) -> Vec<NodeInfo> {
         let arena = self.arena.borrow();
         let info = |(index, node): (usize, &crate::tape::Node<T>)| NodeInfo {
-            id: NodeId(index as u32),
+            id: self.node(index),
             op: node.name,
             settings: node.record.as_ref().map(|record| record.debug()),
             rule: node.record.as_ref().map(|record| record.rule()),
@@ -136,7 +136,7 @@ impl<T: Float> Tape<T> {
         self.arena.borrow().nodes.iter().enumerate().find_map(|(index, node)| {
             // −∞ before a softmax is how a mask is written, and no accident.
             let value = node.value.as_ref().filter(|_| node.name != "mask_fill")?;
-            Some((NodeId(index as u32), not_finite(value)?))
+            Some((self.node(index), not_finite(value)?))
         })
     }
 

@@ -67,7 +67,7 @@ pub use kernels::cpu::crew::with_crew;
 pub use kernels::{Device, DeviceError, Precision};
 pub use key::{Key, Seed};
 pub use op::{Backward, Op, Slot};
-pub use param::{Param, ParamId, Parameters, Path};
+pub use param::{Param, ParamId, Parameters, Path, WeakParam};
 pub use profile::{OpTime, Profile};
 pub use shape::{MAX_RANK, Shape};
 pub use subject::{Subject, Verdict, duality_error, verify};

@@ -1,8 +1,8 @@
 //! Trainable parameters and the paths they are known by.
 
 use std::fmt::{self, Display, Write};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use crate::kernels::cpu::panels::Panels;
 use crate::{Float, Tensor};
@@ -11,9 +11,17 @@ use crate::{Float, Tensor};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ParamId(u64);
 
+impl Display for ParamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
 /// A tensor that training changes.
 pub struct Param<T: Float = f32> {
-    id: ParamId,
+    name: WeakParam,
+    /// What `name` sees the end of.
+    _alive: Arc<()>,
     value: Tensor<T>,
     /// Made of the value when it is first wanted; gone when the value changes.
     panels: OnceLock<Panels<T>>,
@@ -24,17 +32,20 @@ impl<T: Float> Param<T> {
     /// A new parameter with this first value.
     pub fn new(value: Tensor<T>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self {
-            id: ParamId(NEXT.fetch_add(1, Ordering::Relaxed)),
-            value,
-            panels: OnceLock::new(),
-            frozen: false,
-        }
+        let id = ParamId(NEXT.fetch_add(1, Ordering::Relaxed));
+        let alive = Arc::new(());
+        let name = WeakParam { id, first: id, alive: Arc::downgrade(&alive) };
+        Self { name, _alive: alive, value, panels: OnceLock::new(), frozen: false }
     }
 
     /// What tells it from other parameters.
     pub fn id(&self) -> ParamId {
-        self.id
+        self.name.id
+    }
+
+    /// Names it without keeping it, for state that belongs to it.
+    pub fn downgrade(&self) -> WeakParam {
+        self.name.clone()
     }
 
     /// Its value.
@@ -68,7 +79,42 @@ impl<T: Float> Param<T> {
 /// A copy is a parameter of its own: it starts at the same value and has another identity.
 impl<T: Float> Clone for Param<T> {
     fn clone(&self) -> Self {
-        Self { frozen: self.frozen, ..Self::new(self.value.clone()) }
+        let mut copy = Self::new(self.value.clone());
+        (copy.name.first, copy.frozen) = (self.name.first, self.frozen);
+        copy
+    }
+}
+
+/// The name of a parameter that may be gone. What keeps state for parameters, as an optimiser does, tells by it whether a
+/// parameter is the one that the state is of.
+///
+/// ```
+/// use autograd::{Param, Tensor};
+/// let param = Param::new(Tensor::scalar(1.0f32));
+/// let name = param.downgrade();
+/// let copy = param.clone();
+/// assert!(name.is(&param) && !name.is(&copy));
+/// drop(param);
+/// assert!(name.is(&copy), "the copy has taken its place");
+/// ```
+#[derive(Clone, Debug)]
+pub struct WeakParam {
+    id: ParamId,
+    /// What it is a copy of, by however many steps: itself where it is none.
+    first: ParamId,
+    alive: Weak<()>,
+}
+
+impl WeakParam {
+    /// What told it from other parameters.
+    pub fn id(&self) -> ParamId {
+        self.id
+    }
+
+    /// Whether this is the parameter, or a copy that stands in its place because the parameter itself is gone.
+    pub fn is<T: Float>(&self, param: &Param<T>) -> bool {
+        let copied = self.first == param.name.first && self.alive.strong_count() == 0;
+        self.id == param.name.id || copied
     }
 }
 

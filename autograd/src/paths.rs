@@ -25,6 +25,10 @@ impl<T: Float> Tape<T> {
     /// let y = x.linear(tape.param(&layers[0].first), None).relu().linear(tape.param(&layers[0].second), None);
     /// assert_eq!(tape.paths(&layers), ["", "0.first", "0", "0", "0.second", "0"]);
     /// ```
+    ///
+    /// # Panics
+    /// Where the parameters on the tape are those of another model, such as a copy of this one.
+    #[track_caller]
     pub fn paths(&self, model: &dyn Parameters<T>) -> Vec<String> {
         let mut paths: HashMap<ParamId, String> = HashMap::new();
         model.visit(&mut crate::Path::default(), &mut |path, param| {
@@ -37,6 +41,12 @@ impl<T: Float> Tape<T> {
             .iter()
             .filter_map(|(id, &node)| Some((node, paths.get(id)?)))
             .collect();
+        let (all, known) = (self.arena.borrow().params.len(), of_node.len());
+        assert!(
+            known > 0 || all == 0 || paths.is_empty(),
+            "paths: none of the {all} parameters on this tape is of this model, which has {}",
+            paths.len()
+        );
         let nodes = self.nodes();
         // Where an op reads parameters itself, that says what it belongs to.
         let certain: Vec<Option<String>> = (nodes.iter())
@@ -99,6 +109,15 @@ fn layer(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[should_panic(expected = "paths: none of the 1 parameters on this tape is of this model, which has 1")]
+    fn a_copy_of_a_model_has_nothing_on_its_tape() {
+        let param = crate::Param::new(crate::Tensor::scalar(1.0f32));
+        let tape = Tape::eval();
+        tape.param(&param);
+        tape.paths(&param.clone());
+    }
 
     #[test]
     fn paths_are_cut_at_segments() {

@@ -5,14 +5,24 @@ use crate::tape::{NodeId, Tape, Var};
 use crate::{Float, Tensor};
 
 impl<T: Float> Tape<T> {
-    /// The variable at this place of the tape.
+    /// The variable of this node.
+    ///
+    /// # Panics
+    /// Where the node is of another tape; for the same place of a pass that was run again, see [`nth`](Self::nth).
+    #[track_caller]
+    pub fn at(&self, node: NodeId) -> Var<'_, T> {
+        assert!(node.tape == self.id, "tape: node {node} is of another tape, not of {self:?}");
+        Var { tape: self, id: node }
+    }
+
+    /// The variable at this place of the tape, counted from 0 in order of execution.
     ///
     /// # Panics
     /// Where there is none.
     #[track_caller]
-    pub fn at(&self, node: NodeId) -> Var<'_, T> {
-        assert!(node.index() < self.len(), "tape: no node {node} on {self:?}");
-        Var { tape: self, id: node }
+    pub fn nth(&self, index: usize) -> Var<'_, T> {
+        assert!(index < self.len(), "tape: no node #{index} on {self:?}");
+        Var { tape: self, id: self.node(index) }
     }
 
     /// What `root` would be if the value of `node` were `moved`: every op between them that depends on it runs again, with
@@ -28,12 +38,12 @@ impl<T: Float> Tape<T> {
     /// ```
     ///
     /// # Panics
-    /// Where there are no such nodes, the value has another shape than the node, no gradient flows into the node, or a backward sweep has freed the
-    /// tape.
+    /// Where one of the two nodes is of another tape, the value has another shape than the node, no gradient flows into the node,
+    /// or a backward sweep has freed the tape.
     #[track_caller]
     pub fn replay(&self, node: NodeId, moved: Tensor<T>, root: NodeId) -> Tensor<T> {
-        let there = self.at(node);
-        self.at(root);
+        let (there, _) = (self.at(node), self.at(root));
+        assert!(!self.swept.get(), "replay: the backward sweep has freed this tape's values");
         assert!(
             moved.shape() == there.shape(),
             "replay: a value of {} in the place of {there:?}",
@@ -64,18 +74,20 @@ impl<T: Float> Tape<T> {
     /// What the op of this node gives for other inputs; `None` for leaves, and where no gradient flows.
     ///
     /// # Panics
-    /// Where there is no such node, or its op has not as many inputs.
+    /// Where the node is of another tape, or the inputs are not as many as its own, or of other shapes.
     #[track_caller]
     pub fn rerun(&self, node: NodeId, inputs: &[&Tensor<T>]) -> Option<Tensor<T>> {
         self.at(node);
         let arena = self.arena.borrow();
         let record = arena.nodes[node.index()].record.as_ref()?;
-        let (given, wanted) = (inputs.len(), record.parents().len());
-        assert!(
-            given == wanted,
-            "rerun: {given} inputs for the {wanted} of {node} {}",
-            arena.nodes[node.index()].name
-        );
+        let own = record.parents();
+        let (given, wanted) = (inputs.len(), own.len());
+        let name = arena.nodes[node.index()].name;
+        assert!(given == wanted, "rerun: {given} inputs for the {wanted} of {node} {name}");
+        for (parent, input) in own.iter().zip(inputs) {
+            let (expected, shape) = (arena.nodes[parent.index()].shape, input.shape());
+            assert!(shape == expected, "rerun: an input of {node} {name} is {expected}, not {shape}");
+        }
         Some(record.rerun(inputs))
     }
 
@@ -89,7 +101,7 @@ impl<T: Float> Tape<T> {
     /// ```
     ///
     /// # Panics
-    /// Where there is no such node.
+    /// Where the node is of another tape.
     #[track_caller]
     pub fn op_of<O: 'static, R>(&self, node: NodeId, read: impl FnOnce(&O) -> R) -> Option<R> {
         self.at(node);
@@ -134,6 +146,56 @@ mod tests {
         assert_eq!(tape.op_of(x.id(), |op: &Scale| op.factor), None);
         let two = Tensor::new([1, 2], vec![2.0, 0.0]);
         assert_eq!(tape.rerun(y.id(), &[&two, &two]).map(|y| y.item()), Some(4.0));
+    }
+
+    /// What is said where this is asked of a tape with nodes of another.
+    fn refusal(ask: impl Fn(&Tape<f64>, [crate::NodeId; 2]) + std::panic::RefUnwindSafe) -> String {
+        let [one, two] = [Tape::<f64>::eval(), Tape::eval()];
+        let ids = [&one, &two].map(|tape| {
+            let x = tape.input(Tensor::scalar(2.0));
+            (x * x).id()
+        });
+        let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ask(&one, ids)));
+        let said = asked.unwrap_err();
+        let literal = said.downcast_ref::<&str>().map(|said| (*said).to_owned());
+        said.downcast_ref::<String>().cloned().or(literal).unwrap()
+    }
+
+    #[test]
+    fn nodes_of_another_tape_are_refused_whatever_is_asked() {
+        let moved = || Tensor::scalar(1.0);
+        let node = "tape: node #1 is of another tape, not of Tape<f64>";
+        for said in [
+            refusal(|tape, [_, other]| _ = tape.at(other)),
+            refusal(|tape, [own, other]| _ = tape.replay(own, moved(), other)),
+            refusal(|tape, [own, other]| _ = tape.replay(other, moved(), own)),
+            refusal(|tape, [_, other]| _ = tape.rerun(other, &[&moved(), &moved()])),
+            refusal(|tape, [_, other]| _ = tape.op_of(other, |op: &Scale| op.factor)),
+        ] {
+            assert!(said.starts_with(node), "{said}");
+        }
+        let said = refusal(|tape, [own, _]| _ = tape.rerun(own, &[&moved()]));
+        assert!(said.contains("rerun: 1 inputs for node #1, which has 2"), "{said}");
+        let said = refusal(|tape, [own, _]| _ = tape.rerun(own, &[&moved(), &Tensor::zeros([3])]));
+        assert!(said.contains("rerun: an input of node #1 is [], not [3]"), "{said}");
+        let said = refusal(|tape, _| _ = tape.nth(2));
+        assert!(said.starts_with("tape: no node #2 on "), "{said}");
+        let said = refusal(|tape, [own, _]| {
+            tape.at(own).backward();
+            tape.replay(tape.nth(0).id(), moved(), own);
+        });
+        assert!(said.contains("replay: the backward sweep has freed this tape's values"), "{said}");
+    }
+
+    #[test]
+    fn the_same_place_of_two_tapes_is_two_nodes() {
+        let [one, two] = [Tape::<f64>::eval(), Tape::eval()].map(|tape| {
+            let x = tape.input(Tensor::scalar(2.0));
+            assert_eq!(tape.nth(0).id(), x.id());
+            x.id()
+        });
+        assert_eq!(one.index(), two.index());
+        assert_ne!(one, two);
     }
 
     #[test]

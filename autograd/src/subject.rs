@@ -3,10 +3,20 @@
 use std::fmt;
 
 use crate::cases::Case;
-use crate::gradcheck::{GradCheck, Mismatch, Report, largest};
-use crate::rng::Stream;
+use crate::gradcheck::{GradCheck, Mismatch, Report, largest, sign};
+use crate::rng::{self, Stream};
 use crate::tape::{Tape, Var};
 use crate::{Dual, Float, Gradients, Parameters, Tensor};
+
+/// `u`, half of the distance from 1 to the next number of `f32`.
+const ROUNDING: f64 = 0.5 * f32::EPSILON as f64;
+
+/// How many times what `u` in all numbers does the roundings on the way may do. Of all layers and models, those that are off by
+/// more than 2e-6 are off by 2 to 3 times as much, whatever it is.
+const ROUNDINGS: f64 = 4.0;
+
+/// How many random signs of roundings are tried.
+const DRAWS: u64 = 8;
 
 /// A computation to be checked: an op, a layer, or a model at work on inputs of its own.
 ///
@@ -75,13 +85,18 @@ pub struct Verdict {
     pub duality_error: f64,
     /// How far outputs and gradients in `f32` are from those in `f64`, relative to the largest entry of each.
     pub f32_error: f64,
+    /// How far they may be: [`F32`](Self::F32), or what the function makes of roundings where that is more.
+    pub f32_tolerance: f64,
 }
 
 impl Verdict {
     /// The largest duality error that passes.
     pub const DUALITY: f64 = 1e-12;
-    /// The largest distance between `f32` and `f64` that passes: `f32` rounds at 6e-8, and sums lose a digit or two.
+    /// The distance between `f32` and `f64` that passes anywhere: `f32` rounds at 6e-8, and sums lose a digit or two. A function
+    /// that enlarges what it is given is held to as much as it makes of roundings.
     pub const F32: f64 = 1e-5;
+    /// The largest that passes, whatever the function makes of roundings.
+    pub const F32_MOST: f64 = 1e-3;
 
     /// Whether every check has passed.
     pub fn ok(&self) -> bool {
@@ -94,21 +109,24 @@ impl Verdict {
     }
 
     fn holds_in_f32(&self) -> bool {
-        self.f32_error <= Self::F32
+        self.f32_error <= self.f32_tolerance
     }
 }
 
 /// What is wrong, or that nothing is.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, differences, duality_error, f32_error } = self;
+        let Self { name, differences, duality_error, f32_error, f32_tolerance } = self;
         match differences {
             Err(mismatch) => write!(f, "{name}: {mismatch}"),
             Ok(_) if !self.is_adjoint() => {
                 write!(f, "{name}: backward is not the adjoint of forward: duality error {duality_error:.1e}")
             }
             Ok(_) if !self.holds_in_f32() => {
-                write!(f, "{name}: f32 is {f32_error:.1e} of the largest entry away from f64")
+                write!(
+                    f,
+                    "{name}: f32 is {f32_error:.1e} of the largest entry away from f64, more than {f32_tolerance:.0e}"
+                )
             }
             Ok(report) => write!(f, "{name}: right, worst error {:.1e}", report.worst_error),
         }
@@ -120,8 +138,9 @@ pub fn verify<S: Subject>(name: impl Into<String>, subject: &S, check: &GradChec
     let inputs = subject.inputs();
     let differences =
         check.run_layer(&mut subject.layer::<f64>(), &inputs, |tape, layer, x| subject.run(tape, layer, x));
-    let (duality_error, f32_error) = (duality_error(subject, check), f32_error(subject, check));
-    Verdict { name: name.into(), differences, duality_error, f32_error }
+    let (duality_error, Distance { error, tolerance }) =
+        (duality_error(subject, check), f32_distance(subject, check));
+    Verdict { name: name.into(), differences, duality_error, f32_error: error, f32_tolerance: tolerance }
 }
 
 /// `|⟨u, J·v⟩ − ⟨Jᵀu, v⟩|` relative to the terms of either side, for normal random `u` and `v`, where `J` is the derivative
@@ -155,9 +174,32 @@ pub fn duality_error<S: Subject>(subject: &S, check: &GradCheck) -> f64 {
     (pushed - pulled).abs() / (size.max(other) + f64::MIN_POSITIVE)
 }
 
+/// How far a result in `f32` is from that in `f64`, and how far it may be.
+#[derive(Clone, Copy, Debug, Default)]
+struct Distance {
+    error: f64,
+    tolerance: f64,
+}
+
 /// The distance of outputs and gradients in `f32` from those in `f64`, for the same numbers: those that `f32` can hold.
 /// (Rounding them for one of the two would move its results as far as the function moves, which is not for `f32` to answer.)
-fn f32_error<S: Subject>(subject: &S, check: &GradCheck) -> f64 {
+/// Of all of them, the one that comes nearest to what it may be, or is farthest beyond.
+///
+/// What it may be is [`Verdict::F32`] where the function is tame. But roundings come on the way as well, and a function can
+/// enlarge them: with some masks of dropout a LayerNorm divides by a small deviation, or a gradient is what is left of large
+/// terms. Which roundings are made depends on the order of sums, and so on the width of the vector unit; what they can do
+/// depends on the function alone. By backward analysis (Wilkinson, "Rounding errors in algebraic processes", 1963), what an op
+/// computes in `f32` is what exact arithmetic would compute of operands that are off by a few `u = 2⁻²⁴` of themselves. So, to
+/// first order, a result is off by no more than a few times what it moves by when all numbers that go in, inputs, parameters
+/// and cotangent, are off by `u`:
+///
+/// ```text
+/// |f₃₂(x) − f(x)| ≤ c · max |f(x ∘ (1 + u·ξ)) − f(x)|,   ξ = ±1
+/// ```
+///
+/// The right side is measured in `f64`, with [`DRAWS`] draws of random signs. A wrong rule gains nothing by it: it moves as
+/// little as a right one, and its error is what it was.
+fn f32_distance<S: Subject>(subject: &S, check: &GradCheck) -> Distance {
     let narrow_inputs: Vec<Tensor<f32>> = subject.inputs().iter().map(Tensor::cast).collect();
     let inputs: Vec<Tensor<f64>> = narrow_inputs.iter().map(Tensor::cast).collect();
     let (mut layer, mut narrow) = (subject.layer::<f64>(), subject.layer::<f32>());
@@ -169,16 +211,49 @@ fn f32_error<S: Subject>(subject: &S, check: &GradCheck) -> f64 {
     let shape = subject.run(&tape, &layer, &vars).shape();
     let cotangent: Tensor<f64> = Tensor::<f32>::normal(shape, 1.0, &mut Stream::new(check.seed)).cast();
 
-    let (y, exact) = pull(subject, &layer, inputs, &cotangent, check);
-    let (narrow_y, rounded) = pull(subject, &narrow, narrow_inputs, &cotangent.cast(), check);
-    // What cancels in one gradient is rounded as the others are.
-    let floor = 0.1 * exact.iter().map(largest).fold(0.0, f64::max);
-    let distance = |a: &Tensor<f64>, b: &Tensor<f32>, floor: f64| {
-        let off = a.as_slice().iter().zip(b.as_slice()).map(|(&a, &b)| (a - f64::from(b)).abs());
-        worst(off) / largest(a).max(floor).max(f64::MIN_POSITIVE)
+    let all = |(y, gradients): (Tensor<f64>, Vec<Tensor<f64>>)| -> Vec<Tensor<f64>> {
+        [y].into_iter().chain(gradients).collect()
     };
-    let gradients = exact.iter().zip(&rounded).map(|(a, b)| distance(a, b, floor));
-    worst(gradients.chain([distance(&y, &narrow_y, 0.0)]))
+    let exact = all(pull(subject, &layer, inputs.clone(), &cotangent, check));
+    let (narrow_y, narrow_gradients) = pull(subject, &narrow, narrow_inputs, &cotangent.cast(), check);
+    let rounded = [narrow_y].into_iter().chain(narrow_gradients).map(|x| x.cast());
+    // What cancels in one gradient is rounded as the others are.
+    let floor = 0.1 * exact[1..].iter().map(largest).fold(0.0, f64::max);
+    let scales = exact.iter().enumerate().map(|(k, x)| largest(x).max(if k > 0 { floor } else { 0.0 }));
+    let scales: Vec<f64> = scales.map(|scale| scale.max(f64::MIN_POSITIVE)).collect();
+    let distances = |others: Vec<Tensor<f64>>| -> Vec<f64> {
+        let off = |a: &Tensor<f64>, b: &Tensor<f64>| {
+            worst(a.as_slice().iter().zip(b.as_slice()).map(|(a, b)| (a - b).abs()))
+        };
+        (exact.iter().zip(&others).zip(&scales)).map(|((a, b), scale)| off(a, b) / scale).collect()
+    };
+    let errors = distances(rounded.collect());
+
+    let mut moved = vec![0.0; exact.len()];
+    for draw in 0..DRAWS {
+        let mut stream = Stream::new(rng::derive(check.seed, draw));
+        let mut off = |x: &Tensor<f64>| {
+            let moved = x.as_slice().iter().map(|x| x * (1.0 + ROUNDING * sign(&mut stream)));
+            Tensor::new(x.shape(), moved.collect::<Vec<_>>())
+        };
+        let inputs: Vec<Tensor<f64>> = inputs.iter().map(&mut off).collect();
+        let values: Vec<Tensor<f64>> = values.iter().map(|value| off(&value.cast())).collect();
+        let mut layer = subject.layer::<f64>();
+        replace(&mut layer, |k| values[k].clone());
+        let others = all(pull(subject, &layer, inputs, &off(&cotangent), check));
+        for (moved, distance) in moved.iter_mut().zip(distances(others)) {
+            *moved = distance.max(*moved);
+        }
+    }
+    let tolerance = |moved: f64| (ROUNDINGS * moved).clamp(Verdict::F32, Verdict::F32_MOST);
+    let of = errors.into_iter().zip(moved);
+    let of = of.map(|(error, moved)| Distance { error, tolerance: tolerance(moved) });
+    // A NaN is the worst of all.
+    let beyond = |distance: &Distance| {
+        let ratio = distance.error / distance.tolerance;
+        if ratio.is_nan() { f64::INFINITY } else { ratio }
+    };
+    of.max_by(|a, b| beyond(a).total_cmp(&beyond(b))).unwrap_or_default()
 }
 
 /// The output and, for this cotangent, the gradients of inputs and parameters.
@@ -234,5 +309,31 @@ mod tests {
         let verdict = verify("too large", &TooLarge, &GradCheck::default());
         assert!(verdict.differences.is_ok() && verdict.duality_error < 1e-12);
         assert!(!verdict.ok() && verdict.to_string().contains("f32"), "{verdict}");
+    }
+
+    /// A third of the difference of near numbers, which is enlarged in `f32` by this part.
+    struct Cancels(f64);
+
+    impl Subject for Cancels {
+        type Layer<T: Float> = ();
+        fn layer<T: Float>(&self) {}
+        fn inputs(&self) -> Vec<Tensor<f64>> {
+            let x = Tensor::from_fn([64], |i| 1.0 + i as f64 / 64.0);
+            vec![x.map(|x| 0.999 * x), x]
+        }
+        fn run<'t, T: Float>(&self, _: &'t Tape<T>, (): &(), x: &[Var<'t, T>]) -> Var<'t, T> {
+            let enlarged = if T::NAME == "f32" { 1.0 + self.0 } else { 1.0 };
+            (x[1].scale(1.0 / 3.0) - x[0].scale(1.0 / 3.0)).scale(enlarged)
+        }
+    }
+
+    #[test]
+    fn what_a_function_makes_of_roundings_is_forgiven_and_nothing_else() {
+        let right = verify("cancels", &Cancels(0.0), &GradCheck::default());
+        assert!(right.f32_error > Verdict::F32, "it does enlarge them: {}", right.f32_error);
+        assert!(right.ok(), "{right}");
+        let wrong = verify("cancels", &Cancels(2e-3), &GradCheck::default());
+        assert!(!wrong.ok() && wrong.to_string().contains("f32"), "{wrong}");
+        assert!(wrong.f32_tolerance < Verdict::F32_MOST, "{}", wrong.f32_tolerance);
     }
 }

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::faults::{Fault, Slip};
@@ -38,6 +39,7 @@ use crate::{Float, Key, Seed, Shape, Tensor};
 /// std::thread::scope(|scope| { scope.spawn(|| x.value()); });
 /// ```
 pub struct Tape<T: Float = f32> {
+    pub(crate) id: TapeId,
     mode: Mode,
     seed: Seed,
     explained: bool,
@@ -76,20 +78,34 @@ pub(crate) struct Node<T: Float> {
     pub(crate) location: &'static Location<'static>,
 }
 
-/// The place of a value on its tape, counted from 0 in order of execution.
+/// Tells tapes apart within this process, also those that are gone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct NodeId(pub(crate) u32);
+pub(crate) struct TapeId(u64);
+
+/// The place of a value on its tape, counted from 0 in order of execution. It is of that tape: nodes of two tapes are never
+/// equal, and a tape refuses the nodes of others.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId {
+    pub(crate) tape: TapeId,
+    index: u32,
+}
 
 impl NodeId {
     /// The number as an index.
     pub fn index(self) -> usize {
-        self.0 as usize
+        self.index as usize
     }
 }
 
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("#{}", self.0))
+        f.pad(&format!("#{}", self.index))
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeId({})", self.index)
     }
 }
 
@@ -165,8 +181,10 @@ impl<T: Float, O: Op<T, N>, const N: usize> Record<T> for Recorded<O, O::Saved, 
 
 impl<T: Float> Tape<T> {
     fn new(mode: Mode, seed: Seed) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let arena = Arena { nodes: Vec::with_capacity(128), params: HashMap::new() };
         Self {
+            id: TapeId(NEXT.fetch_add(1, Ordering::Relaxed)),
             mode,
             seed,
             explained: false,
@@ -234,6 +252,11 @@ impl<T: Float> Tape<T> {
     /// The way in which a planted fault makes the sweep lose gradients.
     pub(crate) fn slip(&self) -> Option<Slip> {
         self.fault.get()?.slip()
+    }
+
+    /// The name of the node at this place.
+    pub(crate) fn node(&self, index: usize) -> NodeId {
+        NodeId { tape: self.id, index: index as u32 }
     }
 
     /// The number of nodes so far.
@@ -338,8 +361,8 @@ impl<T: Float> Tape<T> {
         needs_grad: bool,
     ) -> Var<'_, T> {
         let nodes = &mut self.arena.borrow_mut().nodes;
-        let id =
-            NodeId(u32::try_from(nodes.len()).expect("a tape of four thousand million nodes fits no memory"));
+        assert!(u32::try_from(nodes.len()).is_ok(), "{name}: a tape holds at most {} nodes", u32::MAX);
+        let id = self.node(nodes.len());
         let (shape, location) = (value.shape(), Location::caller());
         nodes.push(Node { value: Some(value), shape, record, needs_grad, name, label: None, location });
         Var { tape: self, id }
@@ -396,6 +419,11 @@ impl<'t, T: Float> Var<'t, T> {
                 panic!("value: {} {} was freed by the backward sweep; read it before", self.id, node.name)
             }
         }
+    }
+
+    /// The name of its op, or `param`, `input`, `constant`.
+    pub(crate) fn name(self) -> &'static str {
+        self.tape.arena.borrow().nodes[self.id.index()].name
     }
 
     /// Whether a gradient flows into it.

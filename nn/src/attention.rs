@@ -33,7 +33,12 @@ parameters!(MultiHeadAttention { q_proj, k_proj, v_proj, out_proj });
 
 impl<T: Float> MultiHeadAttention<T> {
     /// The attention of this model.
+    ///
+    /// # Panics
+    /// Where the configuration is not valid ([`TransformerConfig::validate`]).
+    #[track_caller]
     pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
+        config.demand_valid("attention");
         let mut linear = || Linear::new(config.d_model, config.d_model, init);
         Self {
             q_proj: linear(),

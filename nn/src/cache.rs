@@ -4,7 +4,7 @@
 //! that says which of them are whose.
 
 use autograd::kernels::{Gathered, Row};
-use autograd::{Float, Tensor};
+use autograd::{Float, ParamId, Tensor};
 
 /// Projected keys and values.
 #[derive(Clone, Debug)]
@@ -42,12 +42,15 @@ pub struct DecoderCache<T: Float = f32> {
     pub layers: Vec<LayerCache<T>>,
     /// Whose is what.
     pub rows: Rows,
+    /// A parameter of the decoder that began it.
+    pub(crate) owner: Option<ParamId>,
 }
 
 impl<T: Float> DecoderCache<T> {
     /// A row for each source of these lengths, without any target position. `memories` are the layers' keys and values,
     /// `[B, S, D]`.
     pub(crate) fn new(
+        owner: Option<ParamId>,
         memories: impl Iterator<Item = KeyValue<T>>,
         source_lengths: &[usize],
         width: usize,
@@ -57,7 +60,7 @@ impl<T: Float> DecoderCache<T> {
             sources: (0..source_lengths.len()).map(|sentence| (sentence * width) as u32).collect(),
             source_lengths: source_lengths.iter().map(|&length| length as u32).collect(),
         };
-        Self { layers: memories.map(|memory| LayerCache { own: Vec::new(), memory }).collect(), rows }
+        Self { layers: memories.map(|memory| LayerCache { own: Vec::new(), memory }).collect(), rows, owner }
     }
 
     /// The number of target positions so far.
@@ -66,7 +69,15 @@ impl<T: Float> DecoderCache<T> {
     }
 
     /// Makes `rows` the rows of this cache, in that order: some may come more than once, some not at all.
+    ///
+    /// # Panics
+    /// Where there is no such row.
+    #[track_caller]
     pub fn select(&mut self, rows: &[usize]) {
+        let count = self.rows.count();
+        if let Some(row) = rows.iter().find(|&&row| row >= count) {
+            panic!("decoder: there is no row {row} among the {count} of this cache");
+        }
         let pick = |table: &mut Vec<u32>| *table = rows.iter().map(|&row| table[row]).collect();
         self.rows.targets.iter_mut().for_each(pick);
         pick(&mut self.rows.sources);
@@ -75,6 +86,11 @@ impl<T: Float> DecoderCache<T> {
 }
 
 impl Rows {
+    /// R, how many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.sources.len()
+    }
+
     /// Begins a position that every row has keys and values of its own for.
     pub(crate) fn push(&mut self) {
         self.targets.push((0..self.sources.len() as u32).collect());

@@ -168,6 +168,17 @@ impl TransformerConfig {
     }
 }
 
+impl TransformerConfig {
+    /// # Panics
+    /// Where it is not valid, in the name of what is to be made of it.
+    #[track_caller]
+    pub(crate) fn demand_valid(&self, layer: &str) {
+        if let Err(error) = self.validate() {
+            panic!("{layer}: {error}");
+        }
+    }
+}
+
 /// The entries of a [`Linear`](crate::Linear) with its bias.
 fn linear(inputs: u64, outputs: u64) -> Option<u64> {
     inputs.checked_add(1)?.checked_mul(outputs)

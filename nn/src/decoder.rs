@@ -1,6 +1,6 @@
 //! The decoder: writes the target, one position after the other.
 
-use autograd::{Float, Var, parameters};
+use autograd::{Float, ParamId, Var, parameters};
 
 use crate::attention::MultiHeadAttention;
 use crate::cache::{DecoderCache, LayerCache, Rows};
@@ -41,7 +41,12 @@ parameters!(DecoderLayer {
 
 impl<T: Float> DecoderLayer<T> {
     /// A layer of this model.
+    ///
+    /// # Panics
+    /// Where the configuration is not valid ([`TransformerConfig::validate`]).
+    #[track_caller]
     pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
+        config.demand_valid("decoder");
         let norm = |init: &mut Init| LayerNorm::new(config.d_model, config.norm_epsilon, init);
         Self {
             self_attn: MultiHeadAttention::new(config, init),
@@ -111,7 +116,12 @@ parameters!(Decoder { layers, norm });
 
 impl<T: Float> Decoder<T> {
     /// The decoder of this model.
+    ///
+    /// # Panics
+    /// Where the configuration is not valid ([`TransformerConfig::validate`]).
+    #[track_caller]
     pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
+        config.demand_valid("decoder");
         let mut layers: Vec<_> =
             (0..config.decoder_layers).map(|_| DecoderLayer::new(config, init)).collect();
         let norm = || LayerNorm::new(config.d_model, config.norm_epsilon, init).with_gain(LAST_GAIN);
@@ -137,16 +147,42 @@ impl<T: Float> Decoder<T> {
     }
 
     /// An empty cache for targets of `memory [B, S, D]`.
+    ///
+    /// # Panics
+    /// Where the memory has another shape, or there are not B lengths of at most S.
     #[track_caller]
     pub fn start(&self, memory: Var<'_, T>, source_lengths: &[usize]) -> DecoderCache<T> {
-        let [_, width, _] = *memory.shape() else { panic!("decoder: memory must be [B, S, D]") };
-        let memories = self.layers.iter().map(|layer| layer.cross_attn.project_memory(memory));
-        DecoderCache::new(memories, source_lengths, width)
+        let shape = memory.shape();
+        let [rows, width, _] = *shape else { panic!("decoder: memory must be [B, S, D], not {shape}") };
+        let fits = rows == source_lengths.len() && source_lengths.iter().all(|&length| length <= width);
+        assert!(fits, "decoder: lengths {source_lengths:?} do not fit a memory of {shape}");
+        let places = rows.checked_mul(width).and_then(|places| u32::try_from(places).ok());
+        assert!(places.is_some(), "decoder: a memory of {shape} has more places than 32 bits number");
+        let mut memories = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            memories.push(layer.cross_attn.project_memory(memory));
+        }
+        DecoderCache::new(self.owner(), memories.into_iter(), source_lengths, width)
+    }
+
+    /// What tells this decoder from others.
+    fn owner(&self) -> Option<ParamId> {
+        self.layers.first().map(|layer| layer.self_attn.q_proj.weight.id())
     }
 
     /// The next position `x [R, D]` of every row: `[R, D]`.
+    ///
+    /// # Panics
+    /// Where the cache is of another decoder, a copy of this one among them, or has another number of rows.
     #[track_caller]
     pub fn step<'t>(&self, x: Var<'t, T>, cache: &mut DecoderCache<T>) -> Var<'t, T> {
+        let same = cache.owner == self.owner() && cache.layers.len() == self.layers.len();
+        assert!(same, "decoder: this cache was started by another decoder");
+        let (rows, shape) = (cache.rows.count(), x.shape());
+        assert!(
+            shape.rank() == 2 && shape[0] == rows,
+            "decoder: the next position of {rows} rows must be [{rows}, D], not {shape}"
+        );
         cache.rows.push();
         let layers = self.layers.iter().zip(&mut cache.layers);
         let x = layers.fold(x, |x, (layer, cache_of_layer)| layer.step(x, cache_of_layer, &cache.rows));

@@ -12,8 +12,17 @@ pub struct Dropout {
 
 impl Dropout {
     /// Any shape to the same shape.
+    ///
+    /// # Panics
+    /// Where the probability is not in [0, 1), on any tape.
     #[track_caller]
     pub fn forward<'t, T: Float>(&self, x: Var<'t, T>) -> Var<'t, T> {
+        self.check();
         x.dropout(self.p)
+    }
+
+    #[track_caller]
+    pub(crate) fn check(&self) {
+        assert!((0.0..1.0).contains(&self.p), "dropout: the probability {} is not in [0, 1)", self.p);
     }
 }

@@ -15,11 +15,18 @@ parameters!(Embedding { weight });
 
 impl<T: Float> Embedding<T> {
     /// A table of `vocab` vectors of `width`, normal with deviation `1/√width`.
+    ///
+    /// # Panics
+    /// Where a size is 0, or both together make more entries than memory has addresses.
+    #[track_caller]
     pub fn new(vocab: usize, width: usize, init: &mut Init) -> Self {
         Self { weight: init.table(vocab, width) }
     }
 
     /// The vectors of `ids [..]`: `[.., D]`.
+    ///
+    /// # Panics
+    /// Where an id is not among the rows of the table.
     #[track_caller]
     pub fn forward<'t>(&self, tape: &'t Tape<T>, ids: &Ids) -> Var<'t, T> {
         tape.param(&self.weight).embedding(ids)

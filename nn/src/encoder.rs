@@ -29,7 +29,12 @@ parameters!(EncoderLayer { self_attn, self_attn_norm, feed_forward, feed_forward
 
 impl<T: Float> EncoderLayer<T> {
     /// A layer of this model.
+    ///
+    /// # Panics
+    /// Where the configuration is not valid ([`TransformerConfig::validate`]).
+    #[track_caller]
     pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
+        config.demand_valid("encoder");
         let norm = |init: &mut Init| LayerNorm::new(config.d_model, config.norm_epsilon, init);
         Self {
             self_attn: MultiHeadAttention::new(config, init),
@@ -70,7 +75,12 @@ parameters!(Encoder { layers, norm });
 
 impl<T: Float> Encoder<T> {
     /// The encoder of this model.
+    ///
+    /// # Panics
+    /// Where the configuration is not valid ([`TransformerConfig::validate`]).
+    #[track_caller]
     pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
+        config.demand_valid("encoder");
         Self {
             layers: (0..config.encoder_layers).map(|_| EncoderLayer::new(config, init)).collect(),
             norm: (config.norm == NormPlacement::Pre)

@@ -24,7 +24,12 @@ parameters!(FeedForward { linear1, linear2 });
 
 impl<T: Float> FeedForward<T> {
     /// The network of this model.
+    ///
+    /// # Panics
+    /// Where the configuration is not valid ([`TransformerConfig::validate`]).
+    #[track_caller]
     pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
+        config.demand_valid("feed_forward");
         Self {
             linear1: Linear::new(config.d_model, config.ffn, init),
             linear2: Linear::new(config.ffn, config.d_model, init),

@@ -19,13 +19,26 @@ parameters!(LayerNorm { gamma, beta });
 
 impl<T: Float> LayerNorm<T> {
     /// The identity on normalised rows of this width.
+    ///
+    /// # Panics
+    /// Where the width is 0, or ε is negative or not finite.
+    #[track_caller]
     pub fn new(width: usize, epsilon: f64, init: &mut Init) -> Self {
+        assert!(
+            epsilon >= 0.0 && T::of(epsilon).is_finite(),
+            "layer_norm: ε = {epsilon} is not a finite number from 0 up"
+        );
         Self { gamma: init.constant(width, 1.0), beta: init.constant(width, 0.0), epsilon }
     }
 
     /// The same with γ at `gain` at first.
+    ///
+    /// # Panics
+    /// Where the gain is not finite.
     #[must_use]
+    #[track_caller]
     pub fn with_gain(mut self, gain: f64) -> Self {
+        assert!(T::of(gain).is_finite(), "layer_norm: a gain of {gain} is not finite");
         self.gamma.value_mut().make_mut().fill(T::of(gain));
         self
     }

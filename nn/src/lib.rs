@@ -31,6 +31,8 @@ mod layer_norm;
 mod linear;
 mod mask;
 mod pairs;
+#[cfg(test)]
+mod panics;
 mod positional;
 mod r_drop;
 mod residual;

@@ -17,11 +17,19 @@ parameters!(Linear { weight, bias });
 
 impl<T: Float> Linear<T> {
     /// A map with a bias that starts at zero.
+    ///
+    /// # Panics
+    /// Where a size is 0, or both together make more entries than memory has addresses.
+    #[track_caller]
     pub fn new(inputs: usize, outputs: usize, init: &mut Init) -> Self {
         Self { weight: init.weight(outputs, inputs), bias: Some(init.constant(outputs, 0.0)) }
     }
 
     /// A map without a bias.
+    ///
+    /// # Panics
+    /// Where a size is 0, or both together make more entries than memory has addresses.
+    #[track_caller]
     pub fn without_bias(inputs: usize, outputs: usize, init: &mut Init) -> Self {
         Self { weight: init.weight(outputs, inputs), bias: None }
     }

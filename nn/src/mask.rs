@@ -57,7 +57,18 @@ impl Mask {
 
     /// Keeps the keys of the query's own sentence, where sentences of these numbers of queries and of keys follow each
     /// other without padding: queries `[N, D]`, keys `[M, D]`.
+    ///
+    /// # Panics
+    /// Where queries and keys are not those of equally many sentences, or are more than 32 bits number.
+    #[track_caller]
     pub fn packed(queries: &[usize], keys: &[usize]) -> Self {
+        let [of_queries, of_keys] = [queries.len(), keys.len()];
+        assert!(of_queries == of_keys, "mask: queries of {of_queries} sentences, keys of {of_keys}");
+        for (what, lengths) in [("queries", queries), ("keys", keys)] {
+            let all = lengths.iter().try_fold(0usize, |all, &length| all.checked_add(length));
+            let counted = all.and_then(|all| u32::try_from(all).ok());
+            assert!(counted.is_some(), "mask: {what} {lengths:?} are more than 32 bits number");
+        }
         let rows = Rows { packed: Packed::new(queries, keys), past: None };
         Self { sentences: Sentences::Packed(Box::new(rows)), past_only: false }
     }
@@ -110,9 +121,15 @@ impl Mask {
     /// The number of keys kept, from the first on, for each query `[B·T]`; `None` where all are.
     ///
     /// # Panics
-    /// Where the mask is for another number of sentences, or for packed rows.
+    /// Where the mask is for another number of sentences, or for packed rows; where keys are more than 32 bits number, or queries
+    /// than memory has addresses.
     #[track_caller]
     pub fn counts(&self, batch: usize, queries: usize, keys: usize) -> Option<Arc<[u32]>> {
+        let rows = batch.checked_mul(queries).filter(|&rows| rows <= isize::MAX as usize / size_of::<u32>());
+        let Some(rows) = rows else {
+            panic!("mask: {batch} sentences of {queries} queries are more than memory has addresses")
+        };
+        assert!(u32::try_from(keys).is_ok(), "mask: {keys} keys are more than 32 bits number");
         let lengths = match &self.sentences {
             Sentences::Full if !self.past_only => return None,
             Sentences::Full => None,
@@ -126,15 +143,20 @@ impl Mask {
             let length = lengths.map_or(keys, |lengths| lengths[sentence].min(keys)) as u32;
             if self.past_only { length.min(past(query, queries, keys)) } else { length }
         };
-        Some((0..batch * queries).map(|row| count(row / queries, row % queries)).collect())
+        Some((0..rows).map(|row| count(row / queries, row % queries)).collect())
     }
 
     /// A flag for each query and key, `[B, 1, T, S]`; `true` means kept.
     ///
     /// # Panics
-    /// Where the mask is for another number of sentences.
+    /// As [`counts`](Self::counts), and where the flags are more than memory has addresses.
     #[track_caller]
     pub fn flags(&self, batch: usize, queries: usize, keys: usize) -> Keep {
+        let all = batch.checked_mul(queries).and_then(|rows| rows.checked_mul(keys));
+        assert!(
+            all.is_some_and(|all| isize::try_from(all).is_ok()),
+            "mask: {batch} sentences of {queries} queries and {keys} keys are more than memory has addresses"
+        );
         let flags: Vec<bool> = match self.counts(batch, queries, keys) {
             Some(counts) => {
                 counts.iter().flat_map(|&count| (0..keys).map(move |key| key < count as usize)).collect()

@@ -22,8 +22,14 @@ pub struct PackedPairs {
 
 impl PackedPairs {
     /// The rows of a batch, with the words that come next, `target_out [B, T]`.
+    ///
+    /// # Panics
+    /// Where sources and targets are not equally many, lengths do not fit their ids, or the words that come next have another
+    /// shape than the targets.
     #[track_caller]
     pub fn new(source: &Sentences, target_in: &Sentences, target_out: &Ids) -> Self {
+        let [sources, targets] = [source, target_in].map(Sentences::count);
+        assert!(sources == targets, "pairs: {sources} sources for {targets} targets");
         let [source_lengths, target_lengths] = [&source.lengths, &target_in.lengths];
         Self {
             source_words: source.pack(&source.ids),

@@ -31,9 +31,14 @@ impl<T: Float> Parameters<T> for PositionalEncoding<T> {
 
 impl<T: Float> PositionalEncoding<T> {
     /// The encoding of this model.
+    ///
+    /// # Panics
+    /// Where the configuration is not valid ([`TransformerConfig::validate`]).
+    #[track_caller]
     pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
+        config.demand_valid("positions");
         match config.positions {
-            Positions::Sinusoidal => Self::Sinusoidal(waves(0, config.max_length, config.d_model)),
+            Positions::Sinusoidal => Self::Sinusoidal(waves(config.max_length, config.d_model)),
             Positions::Learned => Self::Learned(init.table(config.max_length, config.d_model)),
         }
     }
@@ -41,13 +46,16 @@ impl<T: Float> PositionalEncoding<T> {
     /// The vectors of positions `first .. first + count`: `[count, D]`.
     ///
     /// # Panics
-    /// Where a learned table does not reach that far.
+    /// Where a learned table does not reach that far, nor 32 bits.
     #[track_caller]
     pub fn forward<'t>(&self, tape: &'t Tape<T>, first: usize, count: usize) -> Var<'t, T> {
-        self.at(
-            tape,
-            &Ids::new([count], (first..first + count).map(|position| position as u32).collect::<Vec<_>>()),
-        )
+        let end = first.checked_add(count).and_then(|end| u32::try_from(end).ok());
+        let Some(end) = end else { panic!("positions: {count} from {first} on are beyond 32 bits") };
+        if let Self::Learned(table) = self {
+            let limit = table.value().shape()[0];
+            assert!(end as usize <= limit, "positions: {end} are more than the {limit} learned");
+        }
+        self.at(tape, &Ids::new([count], (end - count as u32..end).collect::<Vec<_>>()))
     }
 
     /// The vectors of these positions `[N]`: `[N, D]`.
@@ -60,8 +68,11 @@ impl<T: Float> PositionalEncoding<T> {
         match self {
             Self::Sinusoidal(table) if end <= table.shape()[0] => tape.constant(table.pick(positions)),
             Self::Sinusoidal(table) => {
-                let longer: Tensor<T> = waves(0, end, table.shape()[1]).to(&table.device());
-                tape.constant(longer.pick(positions))
+                let width = table.shape()[1];
+                let rows = Tensor::from_fn([positions.as_slice().len(), width], |i| {
+                    wave(positions.as_slice()[i / width] as usize, i % width, width)
+                });
+                tape.constant(rows.to(&table.device()))
             }
             Self::Learned(table) => {
                 let limit = table.value().shape()[0];
@@ -85,13 +96,16 @@ pub(crate) fn positions(lengths: &[usize]) -> Ids {
     Ids::new([all.len()], all)
 }
 
-fn waves<T: Float>(first: usize, count: usize, width: usize) -> Tensor<T> {
-    Tensor::from_fn([count, width], |i| {
-        let (position, column) = (first + i / width, i % width);
-        let wavelength = 10_000f64.powf((column / 2 * 2) as f64 / width as f64);
-        let angle = position as f64 / wavelength;
-        T::of(if column % 2 == 0 { angle.sin() } else { angle.cos() })
-    })
+/// The vectors of the first positions.
+fn waves<T: Float>(count: usize, width: usize) -> Tensor<T> {
+    Tensor::from_fn([count, width], |i| wave(i / width, i % width, width))
+}
+
+/// The entry of a position's vector in this column.
+fn wave<T: Float>(position: usize, column: usize, width: usize) -> T {
+    let wavelength = 10_000f64.powf((column / 2 * 2) as f64 / width as f64);
+    let angle = position as f64 / wavelength;
+    T::of(if column.is_multiple_of(2) { angle.sin() } else { angle.cos() })
 }
 
 #[cfg(test)]
@@ -100,10 +114,12 @@ mod tests {
 
     #[test]
     fn positions_past_the_table_continue_it() {
-        let table: Tensor<f64> = waves(0, 10, 6);
-        let far = PositionalEncoding::<f64>::Sinusoidal(waves(0, 4, 6));
+        let table: Tensor<f64> = waves(10, 6);
+        let far = PositionalEncoding::<f64>::Sinusoidal(waves(4, 6));
         let tape = Tape::infer();
         assert_eq!(far.forward(&tape, 3, 7).value().as_slice(), &table.as_slice()[18..]);
         assert_eq!(table.as_slice()[..6], [0.0, 1.0, 0.0, 1.0, 0.0, 1.0], "sin 0 and cos 0 in turn");
+        let last = far.forward(&tape, u32::MAX as usize - 1, 1);
+        assert_eq!(last.shape(), [1, 6].into(), "the last one of all costs no more than the first");
     }
 }

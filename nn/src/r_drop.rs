@@ -25,6 +25,9 @@ impl<T: Float> Transformer<T> {
     /// since `ln pⱼ − ln qⱼ` is `aⱼ − bⱼ` but for a number that all `j` share, and `Σ (pⱼ − qⱼ) = 0`.
     ///
     /// It costs two forward and backward passes, and memory for all logits, which [`loss`](Self::loss) never holds.
+    ///
+    /// # Panics
+    /// As [`loss`](Self::loss), and where α is negative or not finite.
     #[track_caller]
     pub fn r_drop_loss<'t>(
         &self,
@@ -39,6 +42,9 @@ impl<T: Float> Transformer<T> {
     }
 
     /// The same of sentences that are in rows already.
+    ///
+    /// # Panics
+    /// As [`r_drop_loss`](Self::r_drop_loss).
     #[track_caller]
     pub fn packed_r_drop_loss<'t>(
         &self,
@@ -47,6 +53,8 @@ impl<T: Float> Transformer<T> {
         objective: &Objective,
         alpha: f64,
     ) -> Var<'t, T> {
+        objective.check();
+        assert!(alpha >= 0.0 && alpha.is_finite(), "r_drop: α = {alpha} is not a finite number from 0 up");
         let &Objective { smoothing, ignore, weight } = objective;
         let logits = || self.logits(self.hidden_packed(tape, pairs)); // [M, V]
         let (a, b) = (logits(), logits());

@@ -22,6 +22,9 @@ impl Residual {
     }
 
     /// Runs `f` with its way around.
+    ///
+    /// # Panics
+    /// Where the probability of dropout is not in [0, 1), or `f` gives another shape than it gets.
     #[track_caller]
     pub fn around<'t, T: Float>(
         &self,
@@ -29,6 +32,7 @@ impl Residual {
         norm: &LayerNorm<T>,
         f: impl FnOnce(Var<'t, T>) -> Var<'t, T>,
     ) -> Var<'t, T> {
+        self.dropout.check();
         match self.placement {
             NormPlacement::Pre => x.residual(f(norm.forward(x)), self.dropout.p),
             NormPlacement::Post => norm.after_residual(x, f(x), self.dropout.p),

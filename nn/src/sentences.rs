@@ -31,20 +31,29 @@ impl Sentences {
     /// Where the ids are not `[B, S]` for B lengths of at most S.
     #[track_caller]
     pub fn padded(ids: Ids, lengths: impl Into<Arc<[usize]>>) -> Self {
-        let lengths = lengths.into();
+        let sentences = Self { ids, lengths: lengths.into() };
+        sentences.check();
+        sentences
+    }
+
+    /// # Panics
+    /// Where the ids are not `[B, S]` for B lengths of at most S.
+    #[track_caller]
+    pub(crate) fn check(&self) {
+        let Self { ids, lengths } = self;
         let fits = matches!(*ids.shape(), [rows, width]
             if rows == lengths.len() && lengths.iter().all(|&length| length <= width));
         assert!(fits, "sentences: lengths {lengths:?} do not fit ids of {}", ids.shape());
-        Self { ids, lengths }
     }
 
     /// The words of `ids [B, S]` without what stands at padding here, one sentence after the other: `[N]`.
     ///
     /// # Panics
-    /// Where the ids have another shape than these sentences.
+    /// Where the ids have another shape than these sentences, or the lengths do not fit them.
     #[track_caller]
     pub fn pack(&self, ids: &Ids) -> Ids {
-        assert_eq!(ids.shape(), self.ids.shape(), "sentences: ids to pack have another shape");
+        self.check();
+        assert_eq!(ids.shape(), self.ids.shape(), "sentences: ids to pack have another shape than these");
         let rows = ids.as_slice().chunks(self.width().max(1)).zip(self.lengths.iter());
         let words: Vec<u32> = rows.flat_map(|(row, &length)| &row[..length]).copied().collect();
         Ids::new([words.len()], words)

@@ -59,6 +59,17 @@ pub struct Objective {
     pub weight: f64,
 }
 
+impl Objective {
+    /// # Panics
+    /// Where the share is not in [0, 1), or the weight not finite.
+    #[track_caller]
+    pub(crate) fn check(&self) {
+        let Self { smoothing, weight, .. } = self;
+        assert!((0.0..1.0).contains(smoothing), "loss: the smoothing {smoothing} is not in [0, 1)");
+        assert!(weight.is_finite(), "loss: the weight {weight} is not finite");
+    }
+}
+
 impl<T: Float> Transformer<T> {
     /// A model with first values drawn from `init`.
     ///
@@ -66,9 +77,7 @@ impl<T: Float> Transformer<T> {
     /// Where the configuration is not valid ([`TransformerConfig::validate`]).
     #[track_caller]
     pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
-        if let Err(error) = config.validate() {
-            panic!("transformer: {error}");
-        }
+        config.demand_valid("transformer");
         let mut own = Init::with_scheme(init.clone(), config.init);
         let d_model = config.d_model;
         let model = Self {
@@ -124,14 +133,21 @@ impl<T: Float> Transformer<T> {
     }
 
     /// The encoder's output for a batch of sources: `[B, S, D]`.
+    ///
+    /// # Panics
+    /// Where lengths do not fit their ids, an id is not in the vocabulary, or a learned table of positions is too short.
     #[track_caller]
     pub fn encode<'t>(&self, tape: &'t Tape<T>, source: &Sentences) -> Var<'t, T> {
+        source.check();
         let table = self.source_embedding.as_ref().unwrap_or(&self.target_embedding);
         let x = self.embed(tape, table, &self.source_positions, &source.ids); // [B, S, D]
         self.encoder.forward(x, &Mask::keep_lengths(source.lengths.clone()))
     }
 
     /// The decoder's output for the targets so far: `[B, T, D]`.
+    ///
+    /// # Panics
+    /// As [`encode`](Self::encode), and where the memory is not `[B, S, D]` for the targets' B and B lengths of at most S.
     #[track_caller]
     pub fn decode<'t>(
         &self,
@@ -140,6 +156,14 @@ impl<T: Float> Transformer<T> {
         memory: Var<'t, T>,
         source_lengths: &[usize],
     ) -> Var<'t, T> {
+        target_in.check();
+        let (shape, count) = (memory.shape(), target_in.count());
+        let fits = matches!(*shape, [rows, width, _] if rows == count && rows == source_lengths.len()
+            && source_lengths.iter().all(|&length| length <= width));
+        assert!(
+            fits,
+            "decode: {count} targets and sources of lengths {source_lengths:?} do not fit a memory of {shape}"
+        );
         let x = self.embed(tape, &self.target_embedding, &self.target_positions, &target_in.ids); // [B, T, D]
         let mask = Mask::keep_lengths(target_in.lengths.clone()).and_past();
         self.decoder.forward(x, memory, &mask, &Mask::keep_lengths(source_lengths))
@@ -164,6 +188,10 @@ impl<T: Float> Transformer<T> {
     /// without ever holding all logits: the words of all sentences follow each other in rows, `[N, D]`. On a tape that
     /// [explains](Tape::explained) it is computed from `forward` and the logits, all in small ops; padding must then have
     /// the label `ignore`.
+    ///
+    /// # Panics
+    /// As [`encode`](Self::encode), and where sources and targets are not equally many, the words that come next have another
+    /// shape than the targets, the smoothing is not in [0, 1), or the weight not finite.
     #[track_caller]
     pub fn loss<'t>(
         &self,
@@ -173,6 +201,7 @@ impl<T: Float> Transformer<T> {
         target_out: &Ids,
         objective: &Objective,
     ) -> Var<'t, T> {
+        objective.check();
         if tape.explains() {
             let &Objective { smoothing, ignore, weight } = objective;
             let logits = self.forward(tape, source, target_in); // [B, T, V]
@@ -183,6 +212,9 @@ impl<T: Float> Transformer<T> {
 
     /// The same of sentences that are in rows already. Where the model lies on a card, all that it takes of them goes there at
     /// once, unless it is there.
+    ///
+    /// # Panics
+    /// As [`loss`](Self::loss).
     #[track_caller]
     pub fn packed_loss<'t>(
         &self,
@@ -190,6 +222,7 @@ impl<T: Float> Transformer<T> {
         pairs: &PackedPairs,
         objective: &Objective,
     ) -> Var<'t, T> {
+        objective.check();
         let &Objective { smoothing, ignore, weight } = objective;
         let hidden = self.hidden_packed(tape, pairs); // [M, D]
         let output = tape.param(self.output_weight());
@@ -218,8 +251,14 @@ impl<T: Float> Transformer<T> {
 
     /// The scores `[R, V]` of the words after `tokens`, one new token for every row of the cache; on the processor, where
     /// searches look at them.
+    ///
+    /// # Panics
+    /// Where the cache was started by another model, a copy of this one among them, or there is not one token for every row, or
+    /// one is not in the vocabulary, or a learned table of positions is too short.
     #[track_caller]
     pub fn step(&self, tokens: &[u32], cache: &mut DecoderCache<T>) -> Tensor<T> {
+        let (count, rows) = (tokens.len(), cache.rows.count());
+        assert!(count == rows, "step: {count} tokens for {rows} rows");
         let tape = Tape::infer();
         let words = self.target_embedding.forward(&tape, &Ids::new([tokens.len()], tokens)); // [R, D]
         let x = self.place(words, self.target_positions.forward(&tape, cache.length(), 1));

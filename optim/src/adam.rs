@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use autograd::kernels::cpu::adam::AdamStep;
 use autograd::kernels::{AdamItem, AdamNumbers, Norm, adam};
-use autograd::{Device, Float, Gradients, Parameters, Tensor};
+use autograd::{Device, Float, Gradients, Param, Parameters, Tensor};
 use serde::{Deserialize, Serialize};
+
+use crate::owners::{Moving, Owners, moving, rate_of};
 
 /// Adam (Kingma and Ba, "Adam: a method for stochastic optimization", 2015) with weight decay.
 ///
@@ -46,6 +48,8 @@ pub struct Adam<T: Float = f32> {
     pub steps: u64,
     /// m and v of every parameter, by its path.
     pub moments: BTreeMap<String, Moments<T>>,
+    /// The parameters that they are of.
+    pub owners: Owners,
 }
 
 /// How weights decay.
@@ -78,15 +82,19 @@ impl<T: Float> Default for Adam<T> {
             decay: Decay::Decoupled,
             steps: 0,
             moments: BTreeMap::new(),
+            owners: Owners::default(),
         }
     }
 }
 
 impl<T: Float> Adam<T> {
-    /// Moves every parameter that has a gradient, at rate `rate`. Parameters without one stay as they are.
+    /// Moves every parameter that has a gradient, at rate `rate`. Parameters without one stay as they are: the frozen ones, and those that the loss does not depend on.
     ///
     /// # Panics
-    /// Where state that was loaded has another shape than its parameter.
+    /// Where the gradients are all of parameters of others, or one has another shape than its parameter; where the state of a
+    /// path is another parameter's ([`Owners`]), or of another shape; where the rate is negative or not finite, or a setting is
+    /// none that the formulas can use: β outside [0, 1), ε that is not positive, λ that is negative.
+    #[track_caller]
     pub fn step(&mut self, model: &mut impl Parameters<T>, gradients: &Gradients<T>, rate: f64) {
         self.step_clipped(model, gradients, rate, (None, 0.0), 1);
     }
@@ -95,75 +103,142 @@ impl<T: Float> Adam<T> {
     /// Every number is moved by itself, so the result does not depend on them. Nothing moves where the norm is not finite.
     ///
     /// # Panics
-    /// Where state that was loaded has another shape than its parameter.
+    /// As [`step`](Self::step), and where `clip` is negative or not a number, or not 0 and there is no norm.
+    #[track_caller]
     pub fn step_clipped(
         &mut self,
         model: &mut impl Parameters<T>,
         gradients: &Gradients<T>,
         rate: f64,
-        (norm, clip): (Option<&Norm<T>>, f64),
+        clipping: (Option<&Norm<T>>, f64),
         threads: usize,
     ) {
+        let moving = self.claimed(model.parameters_mut(), gradients);
         let numbers = self.begin(rate, 1.0);
-        self.take(model, gradients, &numbers, (norm, clip), threads);
+        self.moved(moving, &numbers, clipping, threads);
     }
 
     /// Counts a step, at rate `rate` with gradients that are multiplied by `scale` first, and gives its numbers, for
     /// [`take`](Self::take). A card reads them from its memory, so that they may go there with the batch.
+    ///
+    /// # Panics
+    /// Where the rate is negative or not finite, the scale not finite, or a setting is none that the formulas can use: β outside
+    /// [0, 1), ε that is not positive, λ that is negative.
+    #[track_caller]
     pub fn begin(&mut self, rate: f64, scale: f64) -> AdamNumbers<T> {
-        self.steps += 1;
-        let t = self.steps as f64;
-        let (beta1, beta2) = self.betas;
+        let Self { betas: (beta1, beta2), epsilon, weight_decay, .. } = *self;
+        rate_of::<T>("adam", rate);
+        if let Err(error) = self.validate() {
+            panic!("adam: {error}");
+        }
+        assert!(
+            T::of(rate * weight_decay).is_finite(),
+            "adam: the rate {rate} is too large for the weight decay {weight_decay}"
+        );
+        assert!(T::of(scale).is_finite(), "adam: the gradients' scale {scale} is not finite");
+        let t = self.steps.saturating_add(1) as f64;
+        let step_size = T::of(rate / (1.0 - beta1.powf(t)));
+        assert!(step_size.is_finite(), "adam: the rate {rate} is too large for step {t}");
+        self.steps = self.steps.saturating_add(1);
         let decoupled = self.decay == Decay::Decoupled;
         AdamNumbers::from(AdamStep {
             beta1: T::of(beta1),
             beta2: T::of(beta2),
-            step_size: T::of(rate / (1.0 - beta1.powf(t))),
-            epsilon: T::of(self.epsilon),
+            step_size,
+            epsilon: T::of(epsilon),
             correction2_sqrt: T::of((1.0 - beta2.powf(t)).sqrt()),
-            decoupled_decay: T::of(if decoupled { rate * self.weight_decay } else { 0.0 }),
-            l2: T::of(if decoupled { 0.0 } else { self.weight_decay }),
+            decoupled_decay: T::of(if decoupled { rate * weight_decay } else { 0.0 }),
+            l2: T::of(if decoupled { 0.0 } else { weight_decay }),
             grad_scale: T::of(scale),
         })
+    }
+
+    /// Checks that its settings are numbers that the formulas can use, in `T` too.
+    ///
+    /// # Errors
+    /// One line naming the setting that is wrong.
+    pub fn validate(&self) -> Result<(), String> {
+        let Self { betas: (beta1, beta2), epsilon, weight_decay, .. } = *self;
+        if ![beta1, beta2].iter().all(|beta| (0.0..1.0).contains(beta)) {
+            return Err(format!("betas = [{beta1}, {beta2}] are not in [0, 1)"));
+        }
+        if [beta1, beta2].iter().any(|&beta| T::of(beta) == T::ONE) {
+            return Err(format!("betas = [{beta1}, {beta2}] round to 1 in {}", T::NAME));
+        }
+        let rounded = T::of(epsilon);
+        if !(rounded > T::ZERO && rounded.is_finite()) {
+            return Err(format!("epsilon = {epsilon} is not a positive number of {}", T::NAME));
+        }
+        if !(weight_decay >= 0.0 && T::of(weight_decay).is_finite()) {
+            return Err(format!("weight_decay = {weight_decay} is not a finite number from 0 up"));
+        }
+        Ok(())
     }
 
     /// Takes a step that was begun: as [`step_clipped`](Self::step_clipped), with the norm of the gradients as they are.
     ///
     /// # Panics
-    /// Where state that was loaded has another shape than its parameter.
+    /// As [`step_clipped`](Self::step_clipped), but for what [`begin`](Self::begin) has seen.
+    #[track_caller]
     pub fn take(
         &mut self,
         model: &mut impl Parameters<T>,
         gradients: &Gradients<T>,
         numbers: &AdamNumbers<T>,
+        clipping: (Option<&Norm<T>>, f64),
+        threads: usize,
+    ) {
+        let moving = self.claimed(model.parameters_mut(), gradients);
+        self.moved(moving, numbers, clipping, threads);
+    }
+
+    /// The parameters that have a gradient, whose state is theirs.
+    #[track_caller]
+    fn claimed<'m, 'g>(
+        &mut self,
+        parameters: Vec<(String, &'m mut Param<T>)>,
+        gradients: &'g Gradients<T>,
+    ) -> Vec<Moving<'m, 'g, T>> {
+        let moving = moving("adam", parameters, gradients);
+        for (path, param, _) in &moving {
+            self.owners.claim("adam", path, param);
+            let shape = param.value().shape();
+            if let Some(Moments { mean, square }) = self.moments.get(path) {
+                for its in [mean.shape(), square.shape()] {
+                    assert_eq!(its, shape, "adam: the state of {path:?} is {its}, and the parameter {shape}");
+                }
+            }
+        }
+        moving
+    }
+
+    /// Moves the parameters.
+    #[track_caller]
+    fn moved(
+        &mut self,
+        moving: Vec<Moving<'_, '_, T>>,
+        numbers: &AdamNumbers<T>,
         (norm, clip): (Option<&Norm<T>>, f64),
         threads: usize,
     ) {
-        let parameters = model.parameters_mut();
-        for (path, param) in &parameters {
-            let value = param.value();
-            if !self.moments.contains_key(path) && gradients.get(param).is_some() {
+        assert!(clip >= 0.0, "adam: the norm cannot be clipped to {clip}");
+        assert!(clip == 0.0 || norm.is_some(), "adam: no norm to clip to {clip}");
+        for (path, param, _) in &moving {
+            if !self.moments.contains_key(path) {
+                let value = param.value();
                 let moments = Moments { mean: value.zeros_like(), square: value.zeros_like() };
                 self.moments.insert(path.clone(), moments);
             }
         }
         let mut moments: BTreeMap<&str, &mut Moments<T>> =
             self.moments.iter_mut().map(|(path, moments)| (path.as_str(), moments)).collect();
-        let mut items = Vec::new();
-        for (path, param) in parameters {
-            let Some(gradient) = gradients.get(param) else { continue };
-            let shape = param.value().shape();
+        let mut items = Vec::with_capacity(moving.len());
+        for (path, param, gradient) in moving {
             let Some(Moments { mean, square }) = moments.remove(path.as_str()) else {
-                unreachable!("just inserted")
+                unreachable!("just inserted, and claimed once")
             };
-            assert_eq!(mean.shape(), shape, "adam: the state of {path} has another shape than the parameter");
-            items.push(AdamItem {
-                value: param.value_mut(),
-                mean,
-                square,
-                gradient,
-                decays: shape.rank() >= 2,
-            });
+            let decays = param.value().shape().rank() >= 2;
+            items.push(AdamItem { value: param.value_mut(), mean, square, gradient, decays });
         }
         adam(items, numbers, norm, clip, threads);
     }

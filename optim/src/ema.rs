@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use autograd::{Float, Param, Parameters, Tensor, in_order};
 
+use crate::owners::Owners;
+
 /// The exponential moving average of a model's parameters over its steps (Polyak and Juditsky, "Acceleration of stochastic
 /// approximation by averaging", 1992, with weights that fade).
 ///
@@ -36,24 +38,45 @@ pub struct Ema<T: Float = f32> {
     pub steps: u64,
     /// e of every parameter, by its path.
     pub values: BTreeMap<String, Tensor<T>>,
+    /// The parameters that they are of.
+    pub owners: Owners,
 }
 
 impl<T: Float> Ema<T> {
     /// An average before its first step.
+    ///
+    /// # Panics
+    /// Where the decay is not in [0, 1].
+    #[track_caller]
     pub fn new(decay: f64) -> Self {
-        Self { decay, steps: 0, values: BTreeMap::new() }
+        let ema = Self { decay, steps: 0, values: BTreeMap::new(), owners: Owners::default() };
+        ema.check();
+        ema
+    }
+
+    #[track_caller]
+    fn check(&self) {
+        assert!((0.0..=1.0).contains(&self.decay), "ema: the decay {} is not in [0, 1]", self.decay);
     }
 
     /// Takes the parameters after a step into the average, on up to `threads` threads. Every number is moved by itself, so
     /// the result does not depend on them. The first step gives the parameters as they are.
     ///
     /// # Panics
-    /// Where an average that was loaded has another shape than its parameter.
+    /// Where the average of a path is another parameter's ([`Owners`]), or of another shape; where the decay is not in [0, 1].
+    #[track_caller]
     pub fn update(&mut self, model: &impl Parameters<T>, threads: usize) {
-        self.steps += 1;
+        self.check();
+        let parameters = model.parameters();
+        for (path, param) in &parameters {
+            self.owners.claim("ema", path, param);
+            let shape = param.value().shape();
+            let its = self.values.get(path).map_or(shape, Tensor::shape);
+            assert_eq!(its, shape, "ema: the average of {path:?} is {its}, and the parameter {shape}");
+        }
+        self.steps = self.steps.saturating_add(1);
         let t = self.steps as f64;
         let share = T::of(1.0 - self.decay.min((1.0 + t) / (10.0 + t)));
-        let parameters = model.parameters();
         if parameters.iter().any(|(_, param)| !param.value().device().is_cpu()) {
             return self.update_there(&parameters, share.to_f64());
         }
@@ -69,11 +92,6 @@ impl<T: Float> Ema<T> {
         let averages: Vec<_> = (self.values.iter_mut())
             .filter_map(|(path, average)| {
                 let value = *values.get(path.as_str())?;
-                assert_eq!(
-                    average.shape(),
-                    value.shape(),
-                    "ema: the average of {path} has another shape than it"
-                );
                 Some(Mutex::new((average.make_mut(), value.as_slice())))
             })
             .collect();
@@ -97,13 +115,27 @@ impl<T: Float> Ema<T> {
         }
     }
 
-    /// Gives a model the averages in place of its parameters.
+    /// Gives a model, the one that was averaged or any of its kind, the averages in place of its parameters.
+    /// Parameters without an average stay as they are, all of them before the first [`update`](Self::update).
+    ///
+    /// # Panics
+    /// Where an average has another shape than the parameter, or there are averages, but none for a parameter of the model.
+    #[track_caller]
     pub fn put_into(&self, model: &mut impl Parameters<T>) {
-        model.for_each_mut(|path, param| {
-            if let Some(average) = self.values.get(path) {
-                *param.value_mut() = average.clone();
-            }
-        });
+        let (mut count, parameters) = (0, model.parameters_mut());
+        let all = parameters.len();
+        for (path, param) in parameters {
+            let Some(average) = self.values.get(&path) else { continue };
+            let (its, shape) = (average.shape(), param.value().shape());
+            assert_eq!(its, shape, "ema: the average of {path:?} is {its}, and the parameter {shape}");
+            *param.value_mut() = average.clone();
+            count += 1;
+        }
+        let averages = self.values.len();
+        assert!(
+            count > 0 || all == 0 || averages == 0,
+            "ema: the {averages} averages are of other parameters than the {all} of this model"
+        );
     }
 }
 

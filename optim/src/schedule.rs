@@ -67,9 +67,18 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// The rate of step `step`, counted from 1.
+    /// The rate of step `step`, counted from 1; step 0 has that of step 1. Where a schedule ends before its warm-up does, it
+    /// rises as far as it comes, and what follows the warm-up has the floor.
+    ///
+    /// # Panics
+    /// Where the schedule is not valid ([`validate`](Self::validate)).
+    #[track_caller]
     pub fn rate(&self, step: u64) -> f64 {
-        let t = step.max(1) as f64;
+        if let Err(error) = self.validate() {
+            panic!("schedule: {error}");
+        }
+        let step = step.max(1);
+        let t = step as f64;
         match *self {
             Self::Constant { rate } => rate,
             Self::Noam { d_model, warmup, factor } => {
@@ -105,19 +114,27 @@ impl Schedule {
         }
     }
 
-    /// Checks that rates are numbers that a training can use.
+    /// Checks that rates are numbers that a training can use: positive, finite, and so in `f32` too.
     ///
     /// # Errors
     /// One line naming the setting that is wrong.
     pub fn validate(&self) -> Result<(), String> {
         let (name, highest, lowest) = match *self {
             Self::Constant { rate } => ("rate", rate, 0.0),
+            Self::Noam { d_model: 0, .. } => return Err("d_model must not be 0".to_owned()),
             Self::Noam { factor, .. } => ("factor", factor, 0.0),
             Self::InverseSqrt { peak, .. } => ("peak", peak, 0.0),
             Self::Cosine { peak, floor, .. } | Self::Linear { peak, floor, .. } => ("peak", peak, floor),
         };
         if !(highest.is_finite() && highest > 0.0) {
             return Err(format!("{name} = {highest} is not a positive number"));
+        }
+        let single = highest as f32;
+        if !(single > 0.0 && single.is_finite()) {
+            return Err(format!(
+                "{name} = {highest} is too {} for f32",
+                if single > 0.0 { "large" } else { "small" }
+            ));
         }
         if !(0.0..=highest).contains(&lowest) {
             return Err(format!("floor = {lowest} is not between 0 and {name} = {highest}"));
@@ -160,7 +177,48 @@ mod tests {
             wrong(Schedule::Linear { peak: 0.1, warmup: 1, total: 9, floor: 0.2 }),
             "floor = 0.2 is not between 0 and peak = 0.1"
         );
-        assert!(Schedule::InverseSqrt { peak: 1e39, warmup: 0 }.validate().is_ok());
+        assert!(Schedule::InverseSqrt { peak: 1e38, warmup: 0 }.validate().is_ok());
+        assert_eq!(wrong(Schedule::Noam { d_model: 0, warmup: 1, factor: 1.0 }), "d_model must not be 0");
+    }
+
+    /// Every schedule with this highest rate, number of steps of warm-up, and end.
+    fn all(highest: f64, warmup: u64, total: u64) -> [Schedule; 5] {
+        [
+            Schedule::Constant { rate: highest },
+            Schedule::Noam { d_model: 512, warmup, factor: highest },
+            Schedule::InverseSqrt { peak: highest, warmup },
+            Schedule::Cosine { peak: highest, warmup, total, floor: 0.0 },
+            Schedule::Linear { peak: highest, warmup, total, floor: 0.0 },
+        ]
+    }
+
+    #[test]
+    fn every_rate_that_is_no_positive_number_of_32_bits_is_refused_by_name() {
+        for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN_POSITIVE] {
+            for schedule in all(wrong, 10, 100) {
+                let message = schedule.validate().unwrap_err();
+                let names = ["rate = ", "factor = ", "peak = "];
+                assert!(names.iter().any(|name| message.starts_with(name)), "{schedule:?}: {message}");
+            }
+        }
+        for floor in [-1.0, f64::NAN, f64::INFINITY, 2.0] {
+            let message = Schedule::Cosine { peak: 1.0, warmup: 0, total: 9, floor }.validate().unwrap_err();
+            assert!(message.starts_with("floor = "), "{message}");
+        }
+    }
+
+    #[test]
+    fn every_step_of_every_valid_schedule_has_a_rate_up_to_the_highest() {
+        for (warmup, total) in [(0, 100), (0, 0), (1, 1), (10, 100), (100, 10), (u64::MAX, 1), (0, u64::MAX)]
+        {
+            for schedule in all(1e-3, warmup, total) {
+                for step in [0, 1, 2, 9, 10, 11, 99, 100, 101, 1 << 40, u64::MAX] {
+                    let rate = schedule.rate(step);
+                    assert!((0.0..=1e-3).contains(&rate), "{schedule:?}: {rate} at step {step}");
+                }
+                assert_eq!(schedule.rate(0), schedule.rate(1), "{schedule:?}");
+            }
+        }
     }
 
     #[test]

@@ -214,7 +214,7 @@ fn print(rows: &[Row], check: &GradCheck) -> Result<()> {
     let worst = |of: fn(&Row) -> f64| rows.iter().map(of).fold(0.0, f64::max);
     let wrong = rows.iter().filter(|row| !row.ok).count();
     out!(
-        "\n{} checked, {} wrong. Worst error {:.1e} (up to {:.0e} passes), duality {:.1e} ({:.0e}), f32 {:.1e} ({:.0e}).",
+        "\n{} checked, {} wrong. Worst error {:.1e} (up to {:.0e} passes), duality {:.1e} ({:.0e}), f32 {:.1e} ({:.0e}, or what roundings do).",
         rows.len(),
         if wrong == 0 { "none".to_owned() } else { wrong.to_string() },
         worst(|row| row.worst_error.unwrap_or(0.0)),

@@ -218,7 +218,7 @@ pub(crate) fn largest(x: &Tensor<f64>) -> f64 {
     x.as_slice().iter().map(|x| x.abs()).fold(0.0, f64::max)
 }
 
-fn sign(stream: &mut Stream) -> f64 {
+pub(crate) fn sign(stream: &mut Stream) -> f64 {
     if stream.bits() & 1 == 0 { 1.0 } else { -1.0 }
 }
 

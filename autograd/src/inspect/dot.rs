@@ -20,7 +20,7 @@ impl<T: Float> Tape<T> {
         let mut dot = String::from("digraph tape {\n  node [shape=box, fontname=\"monospace\"];\n");
         let nodes = self.named_nodes(model);
         for named in &nodes {
-            let id = named.node.id.0;
+            let id = named.node.id.index();
             let label: Vec<String> = named.lines().iter().map(|line| escape(line)).collect();
             let style = match named.kind() {
                 Kind::Parameter => ", style=filled, fillcolor=\"#fff2cc\"",
@@ -31,7 +31,7 @@ impl<T: Float> Tape<T> {
             let _ = writeln!(dot, "  n{id} [label=\"{}\"{style}];", label.join("\\n"));
             for input in &named.node.inputs {
                 let style = if nodes[input.index()].node.needs_grad { "" } else { " [style=dashed]" };
-                let _ = writeln!(dot, "  n{} -> n{id}{style};", input.0);
+                let _ = writeln!(dot, "  n{} -> n{id}{style};", input.index());
             }
         }
         dot.push_str("}\n");

@@ -14,7 +14,7 @@ impl<T: Float> Tape<T> {
         let mut chart = String::from("flowchart TD\n");
         let nodes = self.named_nodes(model);
         for named in &nodes {
-            let id = named.node.id.0;
+            let id = named.node.id.index();
             let label: Vec<String> = named.lines().iter().map(|line| escape(line)).collect();
             let class = match named.kind() {
                 Kind::Parameter => ":::parameter",
@@ -25,7 +25,7 @@ impl<T: Float> Tape<T> {
             let _ = writeln!(chart, "  n{id}[\"{}\"]{class}", label.join("<br/>"));
             for input in &named.node.inputs {
                 let arrow = if nodes[input.index()].node.needs_grad { "-->" } else { "-.->" };
-                let _ = writeln!(chart, "  n{} {arrow} n{id}", input.0);
+                let _ = writeln!(chart, "  n{} {arrow} n{id}", input.index());
             }
         }
         chart.push_str("  classDef parameter fill:#fff2cc,stroke:#d6b656,color:#000\n");

@@ -77,7 +77,7 @@ impl Microscope {
     /// The first node whose value is another.
     fn wrong_value(&self, root: &Var<'_, f64>) -> Option<(usize, Wrong)> {
         (self.nodes.iter().enumerate()).find_map(|(place, node)| {
-            let value = root.tape().at(node.id).value();
+            let value = root.tape().nth(node.id.index()).value();
             let at = farthest(&node.value, &value)?;
             Some((place, Wrong::Value { value, at, right: node.value.as_slice()[at] }))
         })

@@ -1,21 +1,129 @@
 //! Attention on a card.
 
+use std::io::Write;
+
 use super::device::Cuda;
 use super::driver::{Argument, Threads};
-use super::launch::int;
+use super::launch::{blocks, int};
 use super::source::arguments;
-use super::source::{ANY_BLOCK, ANY_SIZE, BLOCK, TILE, attention_backward_shared, attention_shared};
+use super::source::{ANY_BLOCK, BLOCK, STEP_POSITIONS, TILE, attention_backward_shared, attention_shared};
 use crate::kernels::list::{Attended, Gathered, Row};
 use crate::ops::attention::{Attention, Packed};
 use crate::{Float, Ids, Shape, Tensor};
 
-/// The kernels for heads of `d` columns, forward and backward, and the threads of a block.
-fn kernels(d: usize) -> ([&'static str; 2], u32) {
-    match d {
-        32 => (["attention_32", "attention_backward_32"], BLOCK),
-        64 => (["attention_64", "attention_backward_64"], BLOCK),
-        128 => (["attention_128", "attention_backward_128"], BLOCK),
-        _ => (["attention_any", "attention_backward_any"], ANY_BLOCK),
+/// One of the two passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    Forward,
+    Backward,
+}
+
+use Pass::{Backward, Forward};
+
+/// A kernel with what a launch of it asks for.
+#[derive(Clone, Copy, Debug)]
+struct Kernel {
+    name: &'static str,
+    /// Whether it works on tiles of queries, in blocks of [`BLOCK`] threads.
+    tiled: bool,
+    shared: u32,
+}
+
+impl Kernel {
+    /// The fast one for heads of `d` columns, where there is one.
+    fn tiled(d: usize, pass: Pass) -> Option<Self> {
+        let name = match (d, pass) {
+            (32, Forward) => "attention_32",
+            (64, Forward) => "attention_64",
+            (128, Forward) => "attention_128",
+            (32, Backward) => "attention_backward_32",
+            (64, Backward) => "attention_backward_64",
+            (128, Backward) => "attention_backward_128",
+            _ => return None,
+        };
+        let shared = match pass {
+            Forward => attention_shared(d as u32),
+            Backward => attention_backward_shared(d as u32),
+        };
+        Some(Self { name, tiled: true, shared })
+    }
+
+    /// The one for heads of any size.
+    fn general(pass: Pass) -> Self {
+        let name = match pass {
+            Forward => "attention_any",
+            Backward => "attention_backward_any",
+        };
+        Self { name, tiled: false, shared: 0 }
+    }
+
+    /// Whether a block of this card can have the shared memory that it asks for.
+    fn fits(&self, cuda: &Cuda) -> bool {
+        self.shared <= cuda.driver().shared_limit(self.name)
+    }
+
+    /// The fastest that this card can run.
+    fn choose(cuda: &Cuda, d: usize, pass: Pass) -> Self {
+        match Self::tiled(d, pass) {
+            Some(kernel) if kernel.fits(cuda) => kernel,
+            Some(_) => {
+                say(cuda, d);
+                Self::general(pass)
+            }
+            None => Self::general(pass),
+        }
+    }
+
+    fn threads(&self, blocks: [u32; 3]) -> Threads {
+        Threads { blocks, block: if self.tiled { BLOCK } else { ANY_BLOCK }, shared: self.shared }
+    }
+}
+
+/// What is slower than it would be on a card with more shared memory, in one line.
+pub(super) fn note(cuda: &Cuda, d: usize) -> Option<String> {
+    let lacks = |pass| Kernel::tiled(d, pass).filter(|kernel| !kernel.fits(cuda));
+    let (what, lacking) = match (lacks(Forward), lacks(Backward)) {
+        (Some(forward), Some(_)) => ("attention", forward),
+        (Some(forward), None) => ("attention's forward pass", forward),
+        (None, Some(backward)) => ("attention's backward pass", backward),
+        (None, None) => return None,
+    };
+    Some(format!(
+        "{cuda}: a block has {} bytes of shared memory, and the fast kernel of {what} for heads of {d} columns asks for \
+         {}: the general kernel takes its place, and is slower",
+        cuda.driver().shared_limit(lacking.name),
+        lacking.shared
+    ))
+}
+
+/// Says so on standard error, once for heads of this size: when the first pass that is slower is asked for.
+#[cold]
+fn say(cuda: &Cuda, d: usize) {
+    if !cuda.says_first(d) {
+        return;
+    }
+    if let Some(note) = note(cuda, d) {
+        // Where nobody listens, attention is computed all the same.
+        let _ = writeln!(std::io::stderr(), "{note}");
+    }
+}
+
+impl Cuda {
+    /// The kernels that attention with heads of so many columns takes here, forward and backward: `attention_64` where a block
+    /// can have the shared memory that it asks for, else `attention_any`.
+    pub fn attention_kernels(&self, columns: usize) -> [&'static str; 2] {
+        [Forward, Backward].map(|pass| {
+            let tiled = Kernel::tiled(columns, pass).filter(|kernel| kernel.fits(self));
+            tiled.unwrap_or(Kernel::general(pass)).name
+        })
+    }
+
+    /// Says in one line on standard error, unless it was said before, where attention with heads of so many columns will take
+    /// slower kernels because of little shared memory. Else that is said when the first of them runs.
+    pub(crate) fn announce_attention(&self, columns: usize) {
+        if note(self, columns).is_some() {
+            say(self, columns);
+        }
     }
 }
 
@@ -41,7 +149,6 @@ impl Call {
         let (width, batch) = (q.last(), rows.queries.as_slice().len() - 1);
         let d = width / settings.heads;
         let scale = 1.0 / (d as f64).sqrt();
-        assert!(d <= ANY_SIZE, "attention: a card knows heads of at most {ANY_SIZE} columns, not of {d}");
         let sizes = arguments::Attention {
             batch: batch as i32,
             heads: settings.heads as i32,
@@ -80,13 +187,15 @@ pub(super) fn attention<T: Float>(
     lse: &mut Tensor<T>,
 ) {
     let call = Call::new(cuda, settings, [q.shape(), k.shape()]);
-    let ([kernel, _], block) = kernels(call.d);
+    let kernel = Kernel::choose(cuda, call.d, Forward);
     let mut arguments = vec![cuda.of(q), cuda.of(k), cuda.of(v), cuda.to(o), cuda.to(lse)];
     arguments.extend(call.arguments(cuda));
-    let (heads, batch) = (settings.heads as u32, call.batch as u32);
-    let blocks = if block == BLOCK { [call.tiles, heads, batch] } else { [call.all[0] as u32, heads, 1] };
-    let shared = if block == BLOCK { attention_shared(call.d as u32) } else { 0 };
-    cuda.launch(kernel, Threads { blocks, block, shared }, &arguments);
+    let blocks = if kernel.tiled {
+        [blocks(call.tiles as usize * settings.heads * call.batch), 1, 1]
+    } else {
+        [call.all[0], settings.heads, 1].map(blocks)
+    };
+    cuda.launch(kernel.name, kernel.threads(blocks), &arguments);
 }
 
 pub(super) fn attention_backward<T: Float>(
@@ -98,20 +207,19 @@ pub(super) fn attention_backward<T: Float>(
 ) {
     let Attended { qkv: [q, k, v], o, lse } = forward;
     let call = Call::new(cuda, settings, [q.shape(), k.shape()]);
-    let ([_, kernel], block) = kernels(call.d);
+    let kernel = Kernel::choose(cuda, call.d, Backward);
     let ((dq, keep_q), (dk, keep_k), (dv, keep_v)) = (cuda.to_some(dq), cuda.to_some(dk), cuda.to_some(dv));
     let mut arguments =
         vec![cuda.of(q), cuda.of(k), cuda.of(v), cuda.of(o), cuda.of(d_o), cuda.of(lse), dq, dk, dv];
     arguments.extend(call.arguments(cuda));
     arguments.extend([keep_q, keep_k, keep_v]);
-    let (heads, batch) = (settings.heads as u32, call.batch as u32);
-    let threads = if block == BLOCK {
-        Threads { blocks: [heads, batch, 1], block, shared: attention_backward_shared(call.d as u32) }
+    let blocks = if kernel.tiled {
+        [blocks(settings.heads * call.batch), 1, 1]
     } else {
         let [queries, keys] = call.all;
-        Threads { blocks: [queries.max(keys) as u32, heads, 1], block, shared: 0 }
+        [queries.max(keys), settings.heads, 1].map(blocks)
     };
-    cuda.launch(kernel, threads, &arguments);
+    cuda.launch(kernel.name, kernel.threads(blocks), &arguments);
 }
 
 /// A block for each query and head. What is gathered is copied to the card as a table of addresses: this is for
@@ -144,7 +252,7 @@ pub(super) fn attention_step<T: Float>(
         int(width),
         Argument::F32(scale as f32),
     ];
-    let shared = (4 * positions.max(1)) as u32;
-    let threads = Threads { blocks: [queries as u32, heads as u32, 1], block: BLOCK, shared };
+    let shared = 4 * positions.clamp(1, STEP_POSITIONS as usize) as u32;
+    let threads = Threads { blocks: [queries, heads, 1].map(blocks), block: BLOCK, shared };
     cuda.launch("attention_step", threads, &arguments);
 }

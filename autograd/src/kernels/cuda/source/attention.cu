@@ -35,18 +35,20 @@ INLINE int most_seen(const int* seen) {
     return most;
 }
 
-// A block takes TILE queries of a head: blockIdx is (tile, head, sentence). Launch memory: three tiles of rows, one of
-// scores, TILE ints.
+// A block takes TILE queries of a head. blockIdx.x counts tiles of a head, then heads of a sentence, then sentences: along
+// y and z a grid has no more than 65535 blocks. Launch memory: two tiles of rows, one of scores, TILE ints. Values lie where
+// the keys did, once all threads have their scores.
 template <int D>
 INLINE void attend(const float* q, const float* k, const float* v, float* o, float* lse, const unsigned* query_start,
                    const unsigned* key_start, const u64* weight_start, const unsigned* kept, const Attention& p) {
     float* queries = (float*)launch_memory;
     float* keys = queries + TILE * ROW(D);
-    float* values = keys + TILE * ROW(D);
-    float* weights = values + TILE * ROW(D);
+    float* weights = keys + TILE * ROW(D);
     int* seen = (int*)(weights + TILE * SCORES);
-    const Head h = head_of(blockIdx.z, blockIdx.y, query_start, key_start, weight_start, p);
-    const int first = blockIdx.x * TILE, rows = min(TILE, h.queries - first), tx = tile_x(), ty = tile_y();
+    const unsigned tiles = gridDim.x / ((unsigned)p.heads * p.batch), of_all = blockIdx.x / tiles;
+    const int tile = blockIdx.x % tiles, head = of_all % p.heads, sentence = of_all / p.heads;
+    const Head h = head_of(sentence, head, query_start, key_start, weight_start, p);
+    const int first = tile * TILE, rows = min(TILE, h.queries - first), tx = tile_x(), ty = tile_y();
     if (rows <= 0) return;
     load_tile<D>(queries, q + h.q + (u64)first * p.width, p.width, rows);
     if (threadIdx.x < TILE) seen[threadIdx.x] = (int)threadIdx.x < rows ? seen_by(first + threadIdx.x, h, kept) : 0;
@@ -65,10 +67,11 @@ INLINE void attend(const float* q, const float* k, const float* v, float* o, flo
         const int count = min(TILE, h.keys - key);
         __syncthreads();
         load_tile<D>(keys, k + h.k + (u64)key * p.width, p.width, count);
-        load_tile<D>(values, v + h.k + (u64)key * p.width, p.width, count);
         __syncthreads();
         float s[4][4];
         rows_by_rows<D>(queries, keys, s);
+        float4 values[D / 16];
+        fetch_tile<D>(values, v + h.k + (u64)key * p.width, p.width, count);
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             const int row = 4 * ty + i;
@@ -96,10 +99,11 @@ INLINE void attend(const float* q, const float* k, const float* v, float* o, flo
 #pragma unroll
             for (int e = 0; e < D / 16; e++) out[i][e] *= shrink;
         }
-        // A warp's rows of weights are read by that warp alone. The last exchange of lanes is behind their stores, but
-        // promises nothing of memory.
-        __syncwarp();
-        add_product<D>(weights, values, out);
+        // Nobody reads keys any more.
+        __syncthreads();
+        store_tile<D>(keys, values);
+        __syncthreads();
+        add_product<D>(weights, keys, out);
     }
 #pragma unroll
     for (int i = 0; i < 4; i++) {
@@ -110,7 +114,7 @@ INLINE void attend(const float* q, const float* k, const float* v, float* o, flo
         float* to = o + h.q + (u64)(first + row) * p.width + tx;
 #pragma unroll
         for (int e = 0; e < D / 16; e++) to[16 * e] = out[i][e] * share;
-        if (tx == 0) lse[(h.query_row + first + row) * p.heads + blockIdx.y] = most[i] + logf(total[i]);
+        if (tx == 0) lse[(h.query_row + first + row) * p.heads + head] = most[i] + logf(total[i]);
     }
 }
 

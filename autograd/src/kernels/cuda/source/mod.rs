@@ -49,11 +49,11 @@
 //! | `squares_partial` | `TensorList`, *scratch, offset | B × count | scratch: count·B **doubles** from `offset` on |
 //! | `squares_finish` | *scratch, n, *norm | 1 | n = all partial sums |
 //! | `adam` | `AdamList`, *`AdamStep`, *norm or 0, clip | any × count | changes nothing where the norm is not finite |
-//! | `attention_D` | *q, *k, *v, *o, *lse, *query_start, *key_start, *weight_start or 0, *kept or 0, `Attention` | `⌈queries / 64⌉` × H × sentences | D is 32, 64 or 128; shared memory: [`attention_shared`] |
+//! | `attention_D` | *q, *k, *v, *o, *lse, *query_start, *key_start, *weight_start or 0, *kept or 0, `Attention` | `⌈queries / 64⌉ · H · sentences` | D is 32, 64 or 128; shared memory: [`attention_shared`] |
 //! | `attention_any` | the same | rows of queries × H | 32 threads |
-//! | `attention_backward_D` | *q, *k, *v, *o, *dy, *lse, *dq or 0, *dk or 0, *dv or 0, *query_start, *key_start, *weight_start or 0, *kept or 0, `Attention`, keep_q, keep_k, keep_v | H × sentences | shared memory: [`attention_backward_shared`] |
+//! | `attention_backward_D` | *q, *k, *v, *o, *dy, *lse, *dq or 0, *dk or 0, *dv or 0, *query_start, *key_start, *weight_start or 0, *kept or 0, `Attention`, keep_q, keep_k, keep_v | `H · sentences` | shared memory: [`attention_backward_shared`] |
 //! | `attention_backward_any` | the same | max(rows of queries, rows of keys) × H | 32 threads |
-//! | `attention_step` | *q, *o, *table, queries, positions, H, width, scale | queries × H | shared memory: a float for each position; the table is described in the file |
+//! | `attention_step` | *q, *o, *table, queries, positions, H, width, scale | queries × H | shared memory: a float for each position, at most [`STEP_POSITIONS`]; the table is described in the file |
 //!
 //! `queries` are those of the longest sentence. `query_start` and `key_start` are `u32[sentences + 1]`,
 //! `weight_start` is `u64[sentences]`, wanted for dropout alone: `Σ queries · keys` over the sentences before. `kept` is
@@ -87,17 +87,46 @@ pub(crate) const ADAM_TENSORS: usize = 48;
 /// Threads of a block of `attention_any` and `attention_backward_any`.
 pub(crate) const ANY_BLOCK: u32 = 32;
 
-/// The largest head that `attention_any` knows.
-pub(crate) const ANY_SIZE: usize = 256;
+/// Positions that `attention_step` weighs at a time: 32 KiB of shared memory, which every card gives a block.
+pub(crate) const STEP_POSITIONS: u32 = 8192;
+
+/// Blocks of a grid along x, and along y and z: as many on every card since compute capability 3.0.
+pub(crate) const MOST_BLOCKS: [u32; 2] = [i32::MAX as u32, 65_535];
+
+/// Bytes of arguments that a kernel can be given: as many on every card, with every version of CUDA.
+pub(crate) const MOST_ARGUMENTS: usize = 4096;
 
 /// Bytes of shared memory that `attention_D` asks for.
 pub(crate) const fn attention_shared(d: u32) -> u32 {
-    4 * (3 * TILE * (d + 4) + TILE * (TILE + 4) + TILE)
+    4 * (2 * TILE * (d + 4) + TILE * (TILE + 4) + TILE)
 }
 
 /// Bytes of shared memory that `attention_backward_D` asks for.
 pub(crate) const fn attention_backward_shared(d: u32) -> u32 {
-    4 * (4 * TILE * (d + 4) + 2 * TILE * (TILE + 4) + 3 * TILE)
+    4 * (4 * TILE * (d + 4) + TILE * (TILE + 4) + 3 * TILE)
+}
+
+/// Threads of the blocks that a kernel is written for.
+pub(crate) fn threads(kernel: &str) -> u32 {
+    if kernel.ends_with("_any") { ANY_BLOCK } else { BLOCK }
+}
+
+/// Bytes of shared memory that a kernel declares itself, beside what its launch asks for.
+pub(crate) fn declared(kernel: &str) -> u32 {
+    let floats = match kernel {
+        "sum_partial" | "attention_step" => ROWS,
+        "sum_finish" | "squares_partial" | "squares_finish" | "cross_entropy" | "cross_entropy_in_place" => {
+            2 * ROWS
+        }
+        "sum_rows_partial"
+        | "sum_rows_finish"
+        | "layer_norm_parameters_partial"
+        | "layer_norm_parameters_finish" => BLOCK,
+        "attention_any" => ANY_BLOCK,
+        "attention_backward_any" => 2 * ANY_BLOCK,
+        _ => 0,
+    };
+    4 * floats
 }
 
 macro_rules! files {
@@ -165,7 +194,8 @@ pub(crate) const KERNELS: &[&str] = &[
 pub(crate) fn program() -> String {
     let mut text = format!(
         "#define BLOCK {BLOCK}\n#define COLUMNS {COLUMNS}\n#define TILE {TILE}\n#define RANK {RANK}\n\
-         #define TENSORS {TENSORS}\n#define ADAM_TENSORS {ADAM_TENSORS}\n"
+         #define TENSORS {TENSORS}\n#define ADAM_TENSORS {ADAM_TENSORS}\n\
+         #define STEP_POSITIONS {STEP_POSITIONS}\n"
     );
     for (name, file) in SOURCE {
         let _ = writeln!(text, "#line 1 \"{name}\"\n{file}");
@@ -197,6 +227,53 @@ mod tests {
         found.sort_unstable();
         listed.sort_unstable();
         assert_eq!(found, listed);
+    }
+
+    /// What stands in brackets behind a name, as bytes of this type.
+    fn bytes_of(declaration: &str, of: &str) -> u32 {
+        let number = |text: &str| match text {
+            "WARPS" | "GROUPS" => BLOCK / 32,
+            "COLUMNS" => COLUMNS,
+            number => number.parse().unwrap(),
+        };
+        let sizes = declaration.split('[').skip(1).map(|rest| number(rest.split(']').next().unwrap()));
+        sizes.product::<u32>() * if of == "double" { 8 } else { 4 }
+    }
+
+    #[test]
+    fn what_kernels_declare_is_listed() {
+        let mut found: std::collections::BTreeMap<String, u32> =
+            KERNELS.iter().map(|name| (name.to_string(), 0)).collect();
+        // `row_sums` is no kernel, and declares for those that call it.
+        let (mut of_row_sums, mut callers) = (0, Vec::new());
+        for (_, text) in SOURCE {
+            let mut function = String::new();
+            for line in text.lines() {
+                if let Some(rest) = line.strip_prefix("KERNEL(") {
+                    function = rest.split(',').next().unwrap().to_owned();
+                } else if line.starts_with("INLINE") || line.starts_with("template") {
+                    function =
+                        if line.contains(" row_sums(") { "row_sums".to_owned() } else { line.to_owned() };
+                }
+                if line.contains(" = row_sums(") {
+                    callers.push(function.clone());
+                }
+                let Some(declared) = line.trim_start().strip_prefix("__shared__ ") else { continue };
+                // Every declaration is of one of these types, on one line.
+                let (of, names) = declared.split_once(' ').unwrap();
+                let bytes: u32 = names.split(", ").map(|name| bytes_of(name, of)).sum();
+                match function.as_str() {
+                    "row_sums" => of_row_sums += bytes,
+                    name => *found.get_mut(name).unwrap_or_else(|| panic!("{name} is no kernel")) += bytes,
+                }
+            }
+        }
+        for caller in callers {
+            *found.get_mut(&caller).unwrap() += of_row_sums;
+        }
+        let listed = KERNELS.iter().map(|name| (name.to_string(), declared(name))).collect();
+        assert_eq!(found, listed);
+        assert!(found.values().sum::<u32>() > 4096, "declarations were found");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use autograd::Device;
 
 pub(super) use arguments::Arguments;
 
@@ -20,7 +21,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let device = arguments.device.open()?;
     let mut trainer = match &arguments.resume {
         Some(folder) => resume::resume(arguments, Run::open(folder)?)?,
-        None => start(arguments)?,
+        None => start(arguments, &device)?,
     };
     trainer.move_to(&device)?;
     if arguments.film {
@@ -45,7 +46,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
-fn start(arguments: &Arguments) -> Result<Trainer> {
+fn start(arguments: &Arguments, device: &Device) -> Result<Trainer> {
     let from = arguments.init_from.as_deref().map(Origin::read).transpose()?;
     let mut config = match (&arguments.config, &from) {
         (Some(path), _) => Config::read(path)?,
@@ -67,6 +68,10 @@ fn start(arguments: &Arguments) -> Result<Trainer> {
     }
     config.validate()?;
     config.fill_defaults();
+    // Before the tokenizer, which takes its time.
+    if let Some(columns) = config.model.head_size() {
+        device.announce_attention(columns);
+    }
     let mut corpora = Corpora::read(&config.data, config.train.seed)?;
     let tokenizers = from.as_ref().map(|from| tokenizers_of(&from.checkpoint)).transpose()?;
     let data = Prepared::new(&mut corpora, &config, tokenizers)?;

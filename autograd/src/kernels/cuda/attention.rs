@@ -6,7 +6,10 @@ use super::device::Cuda;
 use super::driver::{Argument, Threads};
 use super::launch::{blocks, int};
 use super::source::arguments;
-use super::source::{ANY_BLOCK, BLOCK, STEP_POSITIONS, TILE, attention_backward_shared, attention_shared};
+use super::source::{
+    ANY_BLOCK, ANY_SIZE, BLOCK, MOST_BLOCKS, STEP_POSITIONS, TILE, attention_backward_shared,
+    attention_shared,
+};
 use crate::kernels::list::{Attended, Gathered, Row};
 use crate::ops::attention::{Attention, Packed};
 use crate::{Float, Ids, Shape, Tensor};
@@ -48,11 +51,13 @@ impl Kernel {
         Some(Self { name, tiled: true, shared })
     }
 
-    /// The one for heads of any size.
-    fn general(pass: Pass) -> Self {
+    /// The one for heads of other sizes, and for cards with little shared memory.
+    fn general(d: usize, pass: Pass) -> Self {
         let name = match pass {
-            Forward => "attention_any",
-            Backward => "attention_backward_any",
+            Forward if d <= ANY_SIZE => "attention_any",
+            Forward => "attention_any_wide",
+            Backward if d <= ANY_SIZE => "attention_backward_any",
+            Backward => "attention_backward_any_wide",
         };
         Self { name, tiled: false, shared: 0 }
     }
@@ -68,9 +73,9 @@ impl Kernel {
             Some(kernel) if kernel.fits(cuda) => kernel,
             Some(_) => {
                 say(cuda, d);
-                Self::general(pass)
+                Self::general(d, pass)
             }
-            None => Self::general(pass),
+            None => Self::general(d, pass),
         }
     }
 
@@ -114,7 +119,7 @@ impl Cuda {
     pub fn attention_kernels(&self, columns: usize) -> [&'static str; 2] {
         [Forward, Backward].map(|pass| {
             let tiled = Kernel::tiled(columns, pass).filter(|kernel| kernel.fits(self));
-            tiled.unwrap_or(Kernel::general(pass)).name
+            tiled.unwrap_or(Kernel::general(columns, pass)).name
         })
     }
 
@@ -168,13 +173,23 @@ impl Call {
         }
     }
 
-    /// Where the rows of sentences start, which rows see which keys, and the sizes.
-    fn arguments(&self, cuda: &Cuda) -> [Argument<'_>; 5] {
+    /// The first sentences of the launches of a kernel whose blocks count sentences along y or z, where a grid has few, and
+    /// how many each launch is for.
+    fn launches(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let ([_, most], batch) = (MOST_BLOCKS.map(|most| most as usize), self.batch);
+        (0..batch).step_by(most).map(move |first| (first, most.min(batch - first)))
+    }
+
+    /// Where the rows of sentences from the `first` on start, which rows see which keys, and the sizes.
+    fn arguments(&self, cuda: &Cuda, first: usize) -> [Argument<'_>; 5] {
         let numbers = self.rows.ids().into_iter().chain(&self.kept);
         cuda.stage(&[], &numbers.collect::<Vec<_>>());
-        let address = |ids: &Ids| Argument::Address(cuda.staged(ids, false).address());
-        let [queries, keys, weights] = self.rows.ids().map(address);
-        let kept = self.kept.as_ref().map_or(Argument::Address(0), address);
+        let address =
+            |ids: &Ids, skipped| Argument::Address(cuda.staged(ids, false).address() + skipped as u64);
+        let [queries, keys, weights] = self.rows.ids();
+        let [queries, keys] = [queries, keys].map(|starts| address(starts, 4 * first));
+        let weights = address(weights, 8 * first);
+        let kept = self.kept.as_ref().map_or(Argument::Address(0), |kept| address(kept, 0));
         [queries, keys, weights, kept, Argument::Struct(&self.sizes)]
     }
 }
@@ -188,14 +203,17 @@ pub(super) fn attention<T: Float>(
 ) {
     let call = Call::new(cuda, settings, [q.shape(), k.shape()]);
     let kernel = Kernel::choose(cuda, call.d, Forward);
-    let mut arguments = vec![cuda.of(q), cuda.of(k), cuda.of(v), cuda.to(o), cuda.to(lse)];
-    arguments.extend(call.arguments(cuda));
-    let blocks = if kernel.tiled {
-        [blocks(call.tiles as usize * settings.heads * call.batch), 1, 1]
-    } else {
-        [call.all[0], settings.heads, 1].map(blocks)
+    let tensors = [cuda.of(q), cuda.of(k), cuda.of(v), cuda.to(o), cuda.to(lse)];
+    let launch = |first, grid: [usize; 3]| {
+        let arguments = [&tensors[..], &call.arguments(cuda, first)].concat();
+        cuda.launch(kernel.name, kernel.threads(grid.map(blocks)), &arguments);
     };
-    cuda.launch(kernel.name, kernel.threads(blocks), &arguments);
+    if kernel.tiled {
+        call.launches()
+            .for_each(|(first, count)| launch(first, [call.tiles as usize, settings.heads, count]));
+    } else {
+        launch(0, [call.all[0], settings.heads, 1]);
+    }
 }
 
 pub(super) fn attention_backward<T: Float>(
@@ -209,17 +227,18 @@ pub(super) fn attention_backward<T: Float>(
     let call = Call::new(cuda, settings, [q.shape(), k.shape()]);
     let kernel = Kernel::choose(cuda, call.d, Backward);
     let ((dq, keep_q), (dk, keep_k), (dv, keep_v)) = (cuda.to_some(dq), cuda.to_some(dk), cuda.to_some(dv));
-    let mut arguments =
-        vec![cuda.of(q), cuda.of(k), cuda.of(v), cuda.of(o), cuda.of(d_o), cuda.of(lse), dq, dk, dv];
-    arguments.extend(call.arguments(cuda));
-    arguments.extend([keep_q, keep_k, keep_v]);
-    let blocks = if kernel.tiled {
-        [blocks(settings.heads * call.batch), 1, 1]
+    let tensors = [q, k, v, o, d_o, lse].map(|x| cuda.of(x));
+    let launch = |first, grid: [usize; 3]| {
+        let arguments =
+            [&tensors[..], &[dq, dk, dv], &call.arguments(cuda, first), &[keep_q, keep_k, keep_v]];
+        cuda.launch(kernel.name, kernel.threads(grid.map(blocks)), &arguments.concat());
+    };
+    if kernel.tiled {
+        call.launches().for_each(|(first, count)| launch(first, [settings.heads, count, 1]));
     } else {
         let [queries, keys] = call.all;
-        [queries.max(keys), settings.heads, 1].map(blocks)
-    };
-    cuda.launch(kernel.name, kernel.threads(blocks), &arguments);
+        launch(0, [queries.max(keys), settings.heads, 1]);
+    }
 }
 
 /// A block for each query and head. What is gathered is copied to the card as a table of addresses: this is for
@@ -252,7 +271,8 @@ pub(super) fn attention_step<T: Float>(
         int(width),
         Argument::F32(scale as f32),
     ];
-    let shared = 4 * positions.clamp(1, STEP_POSITIONS as usize) as u32;
-    let threads = Threads { blocks: [queries, heads, 1].map(blocks), block: BLOCK, shared };
-    cuda.launch("attention_step", threads, &arguments);
+    let room = positions.clamp(1, STEP_POSITIONS as usize);
+    let kernel = if positions > room { "attention_step_long" } else { "attention_step" };
+    let threads = Threads { blocks: [queries, heads, 1].map(blocks), block: BLOCK, shared: 4 * room as u32 };
+    cuda.launch(kernel, threads, &arguments);
 }

@@ -35,9 +35,8 @@ INLINE int most_seen(const int* seen) {
     return most;
 }
 
-// A block takes TILE queries of a head. blockIdx.x counts tiles of a head, then heads of a sentence, then sentences: along
-// y and z a grid has no more than 65535 blocks. Launch memory: two tiles of rows, one of scores, TILE ints. Values lie where
-// the keys did, once all threads have their scores.
+// A block takes TILE queries of a head: blockIdx is (tile, head, sentence). Launch memory: two tiles of rows, one of scores,
+// TILE ints. Values lie where the keys did, once all threads have their scores.
 template <int D>
 INLINE void attend(const float* q, const float* k, const float* v, float* o, float* lse, const unsigned* query_start,
                    const unsigned* key_start, const u64* weight_start, const unsigned* kept, const Attention& p) {
@@ -45,10 +44,8 @@ INLINE void attend(const float* q, const float* k, const float* v, float* o, flo
     float* keys = queries + TILE * ROW(D);
     float* weights = keys + TILE * ROW(D);
     int* seen = (int*)(weights + TILE * SCORES);
-    const unsigned tiles = gridDim.x / ((unsigned)p.heads * p.batch), of_all = blockIdx.x / tiles;
-    const int tile = blockIdx.x % tiles, head = of_all % p.heads, sentence = of_all / p.heads;
-    const Head h = head_of(sentence, head, query_start, key_start, weight_start, p);
-    const int first = tile * TILE, rows = min(TILE, h.queries - first), tx = tile_x(), ty = tile_y();
+    const Head h = head_of(blockIdx.z, blockIdx.y, query_start, key_start, weight_start, p);
+    const int first = blockIdx.x * TILE, rows = min(TILE, h.queries - first), tx = tile_x(), ty = tile_y();
     if (rows <= 0) return;
     load_tile<D>(queries, q + h.q + (u64)first * p.width, p.width, rows);
     if (threadIdx.x < TILE) seen[threadIdx.x] = (int)threadIdx.x < rows ? seen_by(first + threadIdx.x, h, kept) : 0;
@@ -114,7 +111,7 @@ INLINE void attend(const float* q, const float* k, const float* v, float* o, flo
         float* to = o + h.q + (u64)(first + row) * p.width + tx;
 #pragma unroll
         for (int e = 0; e < D / 16; e++) to[16 * e] = out[i][e] * share;
-        if (tx == 0) lse[(h.query_row + first + row) * p.heads + head] = most[i] + logf(total[i]);
+        if (tx == 0) lse[(h.query_row + first + row) * p.heads + blockIdx.y] = most[i] + logf(total[i]);
     }
 }
 

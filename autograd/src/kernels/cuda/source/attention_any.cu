@@ -1,7 +1,7 @@
 // Attention for heads of any size, by one warp a row: for sizes that have no kernel of their own, for cards with too little
 // shared memory for those, and for what lies in memory where float4 cannot read it. In each round, every lane takes a key (or
-// a query), and then every 32nd column of the sum. Heads of more columns than a warp's registers hold go through by parts,
-// each of which computes the weights again.
+// a query), and then every 32nd column of the sum. Heads of more columns than a warp has registers for go through by parts,
+// each of which computes the weights again: in kernels of their own, so that the others need no more registers for it.
 
 #define LANE_COLUMNS 8
 #define PART (32 * LANE_COLUMNS)
@@ -43,10 +43,10 @@ INLINE int sentence_of(unsigned row, const unsigned* start, const Attention& p) 
     return first;
 }
 
-// blockIdx is (row of queries, head).
-KERNEL(attention_any, 32)(const float* q, const float* k, const float* v, float* o, float* lse, const unsigned* query_start,
-                          const unsigned* key_start, const u64* weight_start, const unsigned* kept, Attention p) {
-    __shared__ float weights[32];
+template <bool WIDE>
+INLINE void attend_any(const float* q, const float* k, const float* v, float* o, float* lse, const unsigned* query_start,
+                       const unsigned* key_start, const u64* weight_start, const unsigned* kept, const Attention& p,
+                       float* weights) {
     const int sentence = sentence_of(blockIdx.x, query_start, p);
     const Head h = head_of(sentence, blockIdx.y, query_start, key_start, weight_start, p);
     const int query = (int)(blockIdx.x - h.query_row), lane = lane_of_thread();
@@ -54,7 +54,7 @@ KERNEL(attention_any, 32)(const float* q, const float* k, const float* v, float*
     const u64 at = h.q + (u64)query * p.width;
     Mask mask(p.dropout);
     float most = minus_infinity(), total = 0.f;
-    for (int part = 0; part < p.d; part += PART) {
+    for (int part = 0; part == 0 || (WIDE && part < p.d); part += PART) {
         float out[LANE_COLUMNS] = {};
         most = minus_infinity();
         total = 0.f;
@@ -78,6 +78,16 @@ KERNEL(attention_any, 32)(const float* q, const float* k, const float* v, float*
     if (lane == 0) lse[(h.query_row + query) * p.heads + blockIdx.y] = most + logf(total);
 }
 
+// blockIdx is (row of queries, head).
+#define ATTENTION_ANY(NAME, WIDE)                                                                                     \
+    KERNEL(NAME, 32)(const float* q, const float* k, const float* v, float* o, float* lse, const unsigned* query_start, \
+                     const unsigned* key_start, const u64* weight_start, const unsigned* kept, Attention p) {         \
+        __shared__ float weights[32];                                                                                 \
+        attend_any<WIDE>(q, k, v, o, lse, query_start, key_start, weight_start, kept, p, weights);                    \
+    }
+ATTENTION_ANY(attention_any, false)
+ATTENTION_ANY(attention_any_wide, true)
+
 // What the gradients need to know of the weight of one query and one key.
 struct Pair {
     float dropped, change;
@@ -94,13 +104,11 @@ INLINE Pair pair(int query, int key, const float* q, const float* k, const float
     return Pair{weight * factor, weight * (dot(dy + a, v + b, p.d) * factor - sum)};
 }
 
-// blockIdx is (row, head): a block computes the gradient of a row of queries, and those of a row of keys and values, which may
-// be of another sentence; as far as there are that many.
-KERNEL(attention_backward_any, 32)(const float* q, const float* k, const float* v, const float* o, const float* dy,
-                                   const float* lse, float* dq, float* dk, float* dv, const unsigned* query_start,
-                                   const unsigned* key_start, const u64* weight_start, const unsigned* kept, Attention p,
-                                   int keep_q, int keep_k, int keep_v) {
-    __shared__ float changes[32], dropped[32];
+template <bool WIDE>
+INLINE void attend_backward_any(const float* q, const float* k, const float* v, const float* o, const float* dy,
+                                const float* lse, float* dq, float* dk, float* dv, const unsigned* query_start,
+                                const unsigned* key_start, const u64* weight_start, const unsigned* kept,
+                                const Attention& p, int keep_q, int keep_k, int keep_v, float* changes, float* dropped) {
     const int lane = lane_of_thread();
     Mask mask(p.dropout);
     if (dq && blockIdx.x < query_start[p.batch]) {
@@ -108,7 +116,7 @@ KERNEL(attention_backward_any, 32)(const float* q, const float* k, const float* 
         const Head h = head_of(sentence, blockIdx.y, query_start, key_start, weight_start, p);
         const int row = (int)(blockIdx.x - query_start[sentence]);
         const int seen = seen_by(row, h, kept);
-        for (int part = 0; part < p.d; part += PART) {
+        for (int part = 0; part == 0 || (WIDE && part < p.d); part += PART) {
             float sums[LANE_COLUMNS] = {};
             for (int first = 0; first < seen; first += 32) {
                 const int count = min(32, seen - first);
@@ -127,7 +135,7 @@ KERNEL(attention_backward_any, 32)(const float* q, const float* k, const float* 
         const Head h = head_of(sentence, blockIdx.y, query_start, key_start, weight_start, p);
         const int row = (int)(blockIdx.x - key_start[sentence]);
         const u64 to = h.k + (u64)row * p.width;
-        for (int part = 0; part < p.d; part += PART) {
+        for (int part = 0; part == 0 || (WIDE && part < p.d); part += PART) {
             float of_key[LANE_COLUMNS] = {}, of_value[LANE_COLUMNS] = {};
             for (int first = 0; first < h.queries; first += 32) {
                 const int count = min(32, h.queries - first);
@@ -147,3 +155,16 @@ KERNEL(attention_backward_any, 32)(const float* q, const float* k, const float* 
         }
     }
 }
+
+// blockIdx is (row, head): a block computes the gradient of a row of queries, and those of a row of keys and values, which may
+// be of another sentence; as far as there are that many.
+#define ATTENTION_BACKWARD_ANY(NAME, WIDE)                                                                            \
+    KERNEL(NAME, 32)(const float* q, const float* k, const float* v, const float* o, const float* dy, const float* lse, \
+                     float* dq, float* dk, float* dv, const unsigned* query_start, const unsigned* key_start,         \
+                     const u64* weight_start, const unsigned* kept, Attention p, int keep_q, int keep_k, int keep_v) { \
+        __shared__ float changes[32], dropped[32];                                                                    \
+        attend_backward_any<WIDE>(q, k, v, o, dy, lse, dq, dk, dv, query_start, key_start, weight_start, kept, p,     \
+                                  keep_q, keep_k, keep_v, changes, dropped);                                          \
+    }
+ATTENTION_BACKWARD_ANY(attention_backward_any, false)
+ATTENTION_BACKWARD_ANY(attention_backward_any_wide, true)

@@ -2,7 +2,7 @@
 // dQ = scale dS K, dK = scale dS^T Q, where r_i = <dO_i, O_i> is the sum of A_ij dA_ij over j.
 //
 // A block takes a head of a sentence, and its tiles of keys one after the other: so every gradient has a single writer, and
-// sums have one order. blockIdx.x counts heads of a sentence, then sentences. Launch memory: four tiles of rows, one of
+// sums have one order. blockIdx is (head, sentence). Launch memory: four tiles of rows, one of
 // scores, TILE ints and twice TILE floats. The scores are first m A, of which dV is made, and then dS, of which dQ and dK are.
 
 // Writes rows 4 ty .. of a gradient, or adds them.
@@ -39,8 +39,7 @@ INLINE void attend_backward(const float* q, const float* k, const float* v, cons
     float* logs = sums + TILE;
     int* seen = (int*)(logs + TILE);
     const int tx = tile_x(), ty = tile_y();
-    const int head = blockIdx.x % p.heads, sentence = blockIdx.x / p.heads;
-    const Head h = head_of(sentence, head, query_start, key_start, weight_start, p);
+    const Head h = head_of(blockIdx.y, blockIdx.x, query_start, key_start, weight_start, p);
     if (h.queries == 0 && h.keys == 0) return;
     Mask mask(p.dropout);
     float of_queries[4][D / 16], of_keys[4][D / 16], of_values[4][D / 16];
@@ -69,7 +68,7 @@ INLINE void attend_backward(const float* q, const float* k, const float* v, cons
                 sum += __shfl_xor_sync(ALL_LANES, sum, 1);
                 sum += __shfl_xor_sync(ALL_LANES, sum, 2);
                 if ((threadIdx.x & 3) == 0) {
-                    const float log = row < rows ? lse[(h.query_row + first + row) * p.heads + head] : minus_infinity();
+                    const float log = row < rows ? lse[(h.query_row + first + row) * p.heads + blockIdx.x] : minus_infinity();
                     sums[row] = sum;
                     logs[row] = log;
                     seen[row] = log == minus_infinity() ? 0 : seen_by(first + row, h, kept);
@@ -78,8 +77,8 @@ INLINE void attend_backward(const float* q, const float* k, const float* v, cons
             __syncthreads();
             clear<D>(of_queries);
             if (key < most_seen(seen)) {
-                float dropped[4][4], change[4][4];
-                rows_by_rows<D>(queries, keys, dropped);
+                float s[4][4], change[4][4];
+                rows_by_rows<D>(queries, keys, s);
                 rows_by_rows<D>(upstream, values, change);
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
@@ -88,22 +87,20 @@ INLINE void attend_backward(const float* q, const float* k, const float* v, cons
 #pragma unroll
                     for (int j = 0; j < 4; j++) {
                         const int column = tx + 16 * j;
-                        const float score = dropped[i][j], towards = change[i][j];
-                        dropped[i][j] = change[i][j] = 0.f;
+                        float weight = 0.f, factor = 0.f;
                         if (key + column < seen[row]) {
-                            const float factor = mask(index + column, 1.f);
-                            const float weight = expf(score * p.scale - logs[row]);
-                            dropped[i][j] = weight * factor;
-                            change[i][j] = weight * (towards * factor - sums[row]);
+                            factor = mask(index + column, 1.f);
+                            weight = expf(s[i][j] * p.scale - logs[row]);
+                            change[i][j] = weight * (change[i][j] * factor - sums[row]);
+                        } else {
+                            change[i][j] = 0.f;
                         }
+                        scores[row * SCORES + column] = weight * factor;
                     }
                 }
-                if (dv) {
-                    store_scores(scores, dropped);
-                    __syncthreads();
-                    add_transposed<D>(scores, upstream, of_values);
-                    __syncthreads();
-                }
+                __syncthreads();
+                if (dv) add_transposed<D>(scores, upstream, of_values);
+                __syncthreads();
                 if (dk || dq) {
                     store_scores(scores, change);
                     __syncthreads();

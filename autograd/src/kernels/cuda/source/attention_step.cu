@@ -1,12 +1,12 @@
 // Attention of one query a row over keys and values that lie where a search first wrote them: the CPU's `attention_step.rs`.
 
-// blockIdx is (query, head). `table` holds the addresses of rows of keys for each position, then those of values, then for
-// each position the number of the row that each query sees there, then how many positions each query sees. Launch memory:
-// a float for each position, and STEP_POSITIONS of them at most. More go through by parts: where a later one has a larger
-// score, what was summed so far is scaled down to it.
-KERNEL(attention_step, BLOCK)(const float* q, float* o, const u64* table, int queries, int positions, int heads, int width,
-                              float scale) {
-    __shared__ float room[WARPS];
+// `table` holds the addresses of rows of keys for each position, then those of values, then for each position the number of
+// the row that each query sees there, then how many positions each query sees. Launch memory: a float for each position, and
+// STEP_POSITIONS of them at most. More go through by parts, in a kernel of their own: where a later part has a larger score,
+// what was summed so far is scaled down to it.
+template <bool LONG>
+INLINE void attend_step(const float* q, float* o, const u64* table, int queries, int positions, int heads, int width,
+                        float scale, float* room) {
     float* weights = (float*)launch_memory;
     const float* const* keys = (const float* const*)table;
     const float* const* values = keys + positions;
@@ -17,8 +17,8 @@ KERNEL(attention_step, BLOCK)(const float* q, float* o, const u64* table, int qu
     const u64 own = (u64)query * width + column;
     float most = minus_infinity(), total = 0.f;
     // A query that sees nothing has zeros to write: hence one round at least.
-    for (int first = 0; first == 0 || first < seen; first += STEP_POSITIONS) {
-        const int end = min(seen, first + STEP_POSITIONS);
+    for (int first = 0; first == 0 || (LONG && first < seen); first += STEP_POSITIONS) {
+        const int end = LONG ? min(seen, first + STEP_POSITIONS) : seen;
         if (first) __syncthreads();
         // A warp takes a position, and its lanes the columns.
         for (int position = first + (int)warp_of_thread(); position < end; position += WARPS) {
@@ -54,3 +54,13 @@ KERNEL(attention_step, BLOCK)(const float* q, float* o, const u64* table, int qu
         }
     }
 }
+
+// blockIdx is (query, head).
+#define ATTENTION_STEP(NAME, LONG)                                                                                    \
+    KERNEL(NAME, BLOCK)(const float* q, float* o, const u64* table, int queries, int positions, int heads, int width, \
+                        float scale) {                                                                                \
+        __shared__ float room[WARPS];                                                                                 \
+        attend_step<LONG>(q, o, table, queries, positions, heads, width, scale, room);                                \
+    }
+ATTENTION_STEP(attention_step, false)
+ATTENTION_STEP(attention_step_long, true)

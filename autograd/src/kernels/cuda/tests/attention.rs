@@ -4,7 +4,7 @@ use super::device::{Device, assert_near, random, wide};
 use crate::kernels::cpu::attention::{Forward, Geometry, Span, attention, attention_backward};
 use crate::kernels::cuda::driver::Argument::{Address, I32, Struct};
 use crate::kernels::cuda::source::arguments::{Attention, Dropout};
-use crate::kernels::cuda::source::{TILE, attention_backward_shared, attention_shared};
+use crate::kernels::cuda::source::{ANY_SIZE, TILE, attention_backward_shared, attention_shared};
 use crate::rng;
 
 /// What masks are drawn from.
@@ -65,19 +65,6 @@ pub(super) fn any_case(device: &Device) {
     ] {
         check(device, Call { lengths, heads, d, kept, p, any: true, staged: p > 0.2 });
     }
-}
-
-/// More sentences than a grid has blocks along y or z, all but the last without words.
-static MANY: [(usize, usize); 65_600] = {
-    let mut many = [(0, 0); 65_600];
-    many[65_599] = (3, 5);
-    many
-};
-
-/// As many sentences as a batch may have.
-pub(super) fn many_sentences(device: &Device) {
-    let all = Call { lengths: &MANY, heads: 1, d: 32, kept: Kept::All, p: 0.0, any: false, staged: false };
-    check(device, all);
 }
 
 fn starts(lengths: impl Iterator<Item = usize>) -> Vec<u32> {
@@ -145,13 +132,17 @@ fn check(device: &Device, call: Call) {
         64 => ["attention_64", "attention_backward_64"],
         _ => ["attention_128", "attention_backward_128"],
     };
+    let (any, any_backward) = match d > ANY_SIZE {
+        true => ("attention_any_wide", "attention_backward_any_wide"),
+        false => ("attention_any", "attention_backward_any"),
+    };
     let fits = |kernel, shared| !call.any && shared <= device.shared_limit(kernel);
     let (shared, shared_backward) = (attention_shared(d as u32), attention_backward_shared(d as u32));
     let forward_fits = fits(tiled, shared);
-    let (name, shared) = if forward_fits { (tiled, shared) } else { ("attention_any", 0) };
+    let (name, shared) = if forward_fits { (tiled, shared) } else { (any, 0) };
     let backward_fits = fits(tiled_backward, shared_backward);
     let (name_backward, shared_backward) =
-        if backward_fits { (tiled_backward, shared_backward) } else { ("attention_backward_any", 0) };
+        if backward_fits { (tiled_backward, shared_backward) } else { (any_backward, 0) };
     let [q, k, v] = inputs.each_ref().map(|x| device.floats(x));
     let (got, got_lse) = (device.room(rows * width), device.room(rows * heads));
     let [query_at, key_at] = [&query_start, &key_start].map(|starts| device.put(starts));
@@ -161,7 +152,7 @@ fn check(device: &Device, call: Call) {
     let forward = |q, k, o, lse| {
         let tensors = [q, k, v, o, lse].map(Address);
         let arguments = [&tensors[..], &spans, &[Struct(&arguments)]].concat();
-        let tiles = [most_queries.div_ceil(TILE) * heads as u32 * batch, 1, 1];
+        let tiles = [most_queries.div_ceil(TILE), heads as u32, batch];
         let blocks = if forward_fits { tiles } else { [rows as u32, heads as u32, 1] };
         device.launch_with(name, blocks, shared, &arguments);
     };
@@ -180,7 +171,7 @@ fn check(device: &Device, call: Call) {
     attention_backward(&geometry, given, &wide(&dy), expected.each_mut().map(|x| Some((&mut x[..], false))));
     let ddy = device.floats(&dy);
     let by_rows = [rows.max(key_rows) as u32, heads as u32, 1];
-    let blocks = if backward_fits { [heads as u32 * batch, 1, 1] } else { by_rows };
+    let blocks = if backward_fits { [heads as u32, batch, 1] } else { by_rows };
     let backward = |gradients: [u64; 3], keep| {
         let tensors = [q, k, v, got, ddy, got_lse].map(Address);
         let gradients = gradients.map(Address);

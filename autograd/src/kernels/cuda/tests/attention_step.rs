@@ -57,7 +57,8 @@ pub(super) fn case(device: &Device) {
         let blocks = [queries as u32, heads as u32, 1];
         let arguments = [&tensors[..], &sizes, &[scale]].concat();
         let room = positions.min(STEP_POSITIONS as usize);
-        device.launch_with("attention_step", blocks, 4 * room as u32, &arguments);
+        let kernel = if positions > room { "attention_step_long" } else { "attention_step" };
+        device.launch_with(kernel, blocks, 4 * room as u32, &arguments);
         assert_near(&device.read(o, q.len()), &expected, 1e-6);
     }
 }

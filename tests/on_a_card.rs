@@ -2,6 +2,8 @@
 //!
 //! The card is emulated, and a real one takes part where there is one; without it, with `REQUIRE_CUDA=1`, they fail.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gradus::autograd::kernels::cuda::Cuda;

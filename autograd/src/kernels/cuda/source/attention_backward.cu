@@ -2,8 +2,8 @@
 // dQ = scale dS K, dK = scale dS^T Q, where r_i = <dO_i, O_i> is the sum of A_ij dA_ij over j.
 //
 // A block takes a head of a sentence, and its tiles of keys one after the other: so every gradient has a single writer, and
-// sums have one order. blockIdx is (head, sentence). Launch memory: four tiles of rows, one of
-// scores, TILE ints and twice TILE floats. The scores are first m A, of which dV is made, and then dS, of which dQ and dK are.
+// sums have one order. blockIdx is (head, sentence). Launch memory: four tiles of rows, one of scores, TILE ints and twice
+// TILE floats. The scores are first m A, of which dV is made, and then dS, of which dQ and dK are.
 
 // Writes rows 4 ty .. of a gradient, or adds them.
 template <int D> INLINE void put_rows(float* to, int stride, int rows, const float (&c)[4][D / 16], float scale, bool keep) {

@@ -1,5 +1,8 @@
 // Attention of one query a row over keys and values that lie where a search first wrote them: the CPU's `attention_step.rs`.
 
+// Of a long context, so many positions are added up by themselves: in one long sum the last ones would lose digits.
+#define STEP_TERMS 128
+
 // `table` holds the addresses of rows of keys for each position, then those of values, then for each position the number of
 // the row that each query sees there, then how many positions each query sees. Launch memory: a float for each position, and
 // STEP_POSITIONS of them at most. More go through by parts, in a kernel of their own: where a later part has a larger score,
@@ -45,9 +48,15 @@ INLINE void attend_step(const float* q, float* o, const u64* table, int queries,
         const float share = end < seen ? 1.f : total == 0.f ? 0.f : 1.f / total;
         for (int i = threadIdx.x; i < d; i += BLOCK) {
             float sum = 0.f;
-            for (int position = first; position < end; position++) {
-                const u64 row = (u64)rows[(u64)position * queries + query] * width;
-                sum += weights[position - first] * values[position][row + column + i];
+            for (int begin = first; begin < end; begin += STEP_TERMS) {
+                const int stop = LONG ? min(end, begin + STEP_TERMS) : end;
+                float terms = 0.f;
+                for (int position = begin; position < stop; position++) {
+                    const u64 row = (u64)rows[(u64)position * queries + query] * width;
+                    terms += weights[position - first] * values[position][row + column + i];
+                }
+                sum += terms;
+                if (!LONG) break;
             }
             if (first) sum += o[own + i] * shrink;
             o[own + i] = sum * share;

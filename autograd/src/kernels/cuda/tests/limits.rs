@@ -9,7 +9,7 @@ use crate::kernels::cuda::Cuda;
 use crate::kernels::cuda::attention::note;
 use crate::kernels::cuda::driver::Argument::{self, Address};
 use crate::kernels::cuda::driver::Threads;
-use crate::kernels::cuda::source::{BLOCK, attention_backward_shared};
+use crate::kernels::cuda::source::{BLOCK, attention_backward_shared, program};
 use crate::ops::attention::{Attention, Packed};
 use crate::rng::Stream;
 use crate::{Tape, Tensor};
@@ -76,6 +76,35 @@ fn heads_take_the_fast_kernels_where_a_block_has_the_shared_memory_and_others_el
             }
         }
         assert_eq!(fast_results.len(), 1, "the same kernels, the same bits, for heads of {d}");
+    }
+}
+
+/// What the program says before and after each barrier within a tile of attention.
+const BARRIERS: [(&str, &str); 5] = [
+    ("        // Nobody reads keys any more.\n", "        store_tile<D>(keys, values);\n"),
+    ("        store_tile<D>(keys, values);\n", "        add_product<D>(weights, keys, out);\n"),
+    ("                }\n", "                if (dv) add_transposed<D>(scores, upstream, of_values);\n"),
+    (
+        "                if (dv) add_transposed<D>(scores, upstream, of_values);\n",
+        "                if (dk || dq) {\n",
+    ),
+    ("                    store_scores(scores, change);\n", "                    if (dk) add_transposed"),
+];
+
+#[test]
+fn every_barrier_within_a_tile_of_attention_is_missed_where_it_is_missing() {
+    let right = attend(&Cuda::new("emulator".to_owned(), Arc::new(emulator(227, Order::Ascending))), 32);
+    for (before, after) in BARRIERS {
+        let whole = program();
+        let barrier = ["", "        ", "            "]
+            .map(|more| format!("{before}        {more}__syncthreads();\n{after}"));
+        let there = barrier.iter().find(|text| whole.matches(text.as_str()).count() == 1).unwrap();
+        let text = whole.replacen(there.as_str(), &format!("{before}{after}"), 1);
+        let wrong = [Order::Ascending, Order::Descending].into_iter().any(|order| {
+            let driver = Arc::new(Emulator::of(&text, &[], order).unwrap());
+            attend(&Cuda::new("emulator".to_owned(), driver), 32) != right
+        });
+        assert!(wrong, "without the barrier after {before:?}");
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The card is emulated, and a real one takes part where there is one; without it, with `REQUIRE_CUDA=1`, they fail.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gradus::autograd::kernels::cuda::Cuda;
@@ -51,10 +53,14 @@ fn examples(count: usize) -> Vec<Example> {
 }
 
 fn model(norm: NormPlacement) -> Transformer {
+    model_of(norm, 32, if norm == NormPlacement::Pre { 2 } else { 1 })
+}
+
+fn model_of(norm: NormPlacement, d_model: usize, heads: usize) -> Transformer {
     let config = TransformerConfig {
-        d_model: 32,
+        d_model,
         ffn: 24,
-        heads: if norm == NormPlacement::Pre { 2 } else { 1 },
+        heads,
         encoder_layers: 2,
         decoder_layers: 2,
         norm,
@@ -92,6 +98,11 @@ impl Training {
     fn new(norm: NormPlacement) -> Self {
         let adam = Adam { weight_decay: 0.01, ..Adam::default() };
         Self { model: model(norm), adam, ema: Ema::new(0.9), seen: Vec::new() }
+    }
+
+    /// Of a model with heads of so many columns.
+    fn with_heads_of(columns: usize) -> Self {
+        Self { model: model_of(NormPlacement::Pre, 2 * columns, 2), ..Self::new(NormPlacement::Pre) }
     }
 
     fn on(mut self, device: &Device) -> Self {
@@ -152,6 +163,102 @@ fn a_model_learns_on_a_card_as_on_the_processor() {
             assert!(trained.weights() == plain.weights(), "recorded and not, on {cuda}");
         }
     }
+}
+
+/// A block of a Turing has 64 KiB of shared memory, one of a GeForce RTX 30, 40 or 50 has 99 KiB.
+#[test]
+fn a_model_learns_on_cards_with_little_shared_memory() {
+    let _alone = alone();
+    let emulators = [64, 99, 227].map(|kibibytes| Cuda::emulator_of(kibibytes << 10));
+    let emulators: Vec<_> = emulators.into_iter().flatten().collect();
+    let [turing, geforce, large] = &emulators[..] else { return println!("SKIPPED: no C++ compiler") };
+    let train = |cuda: &Cuda, columns| {
+        Training::with_heads_of(columns).on(&Device::Cuda(cuda.clone())).to(8, &mut stepper(true))
+    };
+    for (columns, fast_on) in [(32, &[turing, geforce][..]), (64, &[geforce]), (128, &[])] {
+        let expected = Training::with_heads_of(columns).to(8, &mut stepper(true));
+        let best = train(large, columns);
+        let fast = [format!("attention_{columns}"), format!("attention_backward_{columns}")];
+        assert_eq!(large.attention_kernels(columns), fast.each_ref().map(String::as_str));
+        for cuda in [turing, geforce] {
+            let trained = train(cuda, columns);
+            for (a, b) in trained.seen.iter().zip(&expected.seen) {
+                assert!((a - b).abs() < 1e-4 * b.abs().max(1.0), "heads of {columns} on {cuda}: {a} and {b}");
+            }
+            let is_fast = cuda.attention_kernels(columns) == fast.each_ref().map(String::as_str);
+            assert_eq!(is_fast, fast_on.contains(&cuda), "heads of {columns} on {cuda}");
+            // The same kernels give the same bits, whatever else a card could do.
+            assert!(!is_fast || trained.weights() == best.weights(), "heads of {columns} on {cuda}");
+        }
+    }
+}
+
+/// Text for a training of one step, of a model with one head of so many columns.
+fn project(columns: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, word) in [("a.txt", "one"), ("b.txt", "two")] {
+        std::fs::write(
+            folder.path().join(name),
+            format!("{word} {word} a.\n{word} b.\n{word}.\n").repeat(30),
+        )
+        .unwrap();
+    }
+    let settings = format!(
+        "[data]\nsource = \"a.txt\"\ntarget = \"b.txt\"\n[tokenizer]\nvocab_size = 60\n[model]\nd_model = {columns}\n\
+         ffn = 16\nheads = 1\nencoder_layers = 1\ndecoder_layers = 1\n[train]\nbatch_tokens = 100\nsteps = 1\n\
+         validate_sentences = 2\naudit = false\n"
+    );
+    std::fs::write(folder.path().join("small.toml"), settings).unwrap();
+    folder
+}
+
+/// `gradus train` with this device, in the project's folder: whether it succeeded, and the lines of standard error.
+fn train_on(project: &tempfile::TempDir, device: &str) -> (bool, Vec<String>) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_gradus"));
+    command.args(["train", "--config", "small.toml", "--out", "run", "--json", "--device", device]);
+    let output = command.current_dir(project.path()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.success(), said.lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn a_slower_kernel_is_said_in_one_line_before_anything_else() {
+    let _alone = alone();
+    if let Err(error) = Cuda::emulator() {
+        return println!("SKIPPED on {error}");
+    }
+    for (columns, device, slower) in [
+        (64, "emulator:64KiB", Some("attention's backward pass for heads of 64 columns asks for 87808")),
+        (64, "emulator:99KiB", None),
+        (128, "emulator:64KiB", Some("attention for heads of 128 columns asks for 85248")),
+    ] {
+        let (trained, said) = train_on(&project(columns), device);
+        assert!(trained, "{said:?}");
+        let lines: Vec<_> = said.iter().filter(|line| line.contains("general kernel")).collect();
+        assert_eq!(lines.len(), usize::from(slower.is_some()), "{said:?}");
+        if let Some(slower) = slower {
+            assert_eq!(*lines[0], said[0], "the first line");
+            assert!(said[0].starts_with(&format!("{device}: ")) && said[0].contains(slower), "{}", said[0]);
+        }
+    }
+}
+
+#[test]
+fn a_card_that_nothing_fits_on_is_refused_in_one_line_before_the_tokenizer() {
+    let _alone = alone();
+    if let Err(error) = Cuda::emulator() {
+        return println!("SKIPPED on {error}");
+    }
+    let project = project(32);
+    let (trained, said) = train_on(&project, "emulator:0KiB");
+    assert!(!trained);
+    assert_eq!(
+        said,
+        [
+            "gradus: --device emulator:0KiB: sum_partial wants 32 bytes of shared memory, and a block can have 0"
+        ]
+    );
+    assert!(!project.path().join("run").exists());
 }
 
 #[test]

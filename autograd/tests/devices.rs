@@ -31,6 +31,12 @@ fn devices() -> Vec<Cuda> {
     devices
 }
 
+/// Emulated cards with less shared memory than the largest have, and that one: Turing, GeForce RTX 30 to 50, A100, H100.
+fn of_all_limits() -> Vec<Cuda> {
+    let limits = [64, 99, 163, 227].map(|kibibytes| Cuda::emulator_of(kibibytes << 10));
+    limits.into_iter().flatten().collect()
+}
+
 /// Tests share the devices, and one of them changes how they multiply.
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -67,7 +73,9 @@ fn bits(x: &[Tensor]) -> Vec<u32> {
 #[test]
 fn every_op_computes_what_the_processor_does() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    for cuda in devices() {
+    let mut all = devices();
+    all.extend(of_all_limits().into_iter().filter(|limited| limited.to_string() != "emulator"));
+    for cuda in all {
         let device = Device::Cuda(cuda.clone());
         for case in ops::ALL.iter().flat_map(|(_, cases)| cases.iter()) {
             let expected = run(case, case.f32, &Device::Cpu);
@@ -81,6 +89,46 @@ fn every_op_computes_what_the_processor_does() {
                 case.name
             );
         }
+    }
+}
+
+#[test]
+fn attention_computes_what_the_processor_does_at_any_limit_of_shared_memory() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let fast = |cuda: &Cuda, d| cuda.attention_kernels(d).map(|name| name.ends_with(&format!("_{d}")));
+    for d in [32, 64, 128] {
+        let run = |device: &Device| {
+            let tape = Tape::train(3);
+            let normal = |seed| Tensor::<f32>::normal([70, 2 * d], 1.0, &mut Stream::new(seed)).to(device);
+            let [q, k, v] = [1, 2, 3].map(|seed| tape.input(normal(seed)));
+            let kept = std::array::from_fn::<u32, 70, _>(|row| row as u32);
+            let settings = Attention {
+                packed: Some(Packed::new(&[3, 67], &[3, 67])),
+                kept: Some(kept.into()),
+                dropout: 0.3,
+                key: tape.next_key(),
+                ..Attention::plain(2)
+            };
+            let y = q.attention(k, v, &settings);
+            let value = y.value();
+            let gradients = y.backward_with(normal(4));
+            let all = [value].into_iter().chain([q, k, v].map(|x| gradients.wrt(x).unwrap().clone()));
+            all.map(|x| x.to(&Device::Cpu)).collect::<Vec<_>>()
+        };
+        let expected = run(&Device::Cpu);
+        for cuda in of_all_limits() {
+            let found = run(&Device::Cuda(cuda.clone()));
+            let distance = distance(&found, &expected);
+            assert!(distance < 5e-6, "heads of {d} on {cuda}: {distance:e}");
+        }
+    }
+    // None where there is no compiler.
+    let all = of_all_limits();
+    let [turing, geforce, a100, h100] = &all[..] else { return };
+    assert_eq!([32, 64, 128].map(|d| fast(turing, d)), [[true, true], [true, false], [false, false]]);
+    assert_eq!([32, 64, 128].map(|d| fast(geforce, d)), [[true, true], [true, true], [true, false]]);
+    for large in [a100, h100] {
+        assert_eq!([32, 64, 128].map(|d| fast(large, d)), [[true, true]; 3]);
     }
 }
 

@@ -63,6 +63,12 @@ impl Default for ModelConfig {
 }
 
 impl ModelConfig {
+    /// Columns of one head of attention; `None` where there is no head.
+    pub fn head_size(&self) -> Option<usize> {
+        let preset = self.preset.config(1, 1);
+        self.d_model.unwrap_or(preset.d_model).checked_div(self.heads.unwrap_or(preset.heads))
+    }
+
     /// The model's configuration for these vocabularies, and this with every choice filled in. Whether there is memory for it is
     /// for [`Config::architecture`](super::Config::architecture) to say.
     ///

@@ -140,6 +140,9 @@ impl Trainer {
         device
             .set_precision(self.config.train.precision)
             .map_err(|error| anyhow!("train.precision: {error}"))?;
+        if let Some(columns) = self.config.model.head_size() {
+            device.announce_attention(columns);
+        }
         self.model.move_to(device);
         self.adam.move_to(device);
         Ok(())

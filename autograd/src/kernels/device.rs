@@ -121,6 +121,17 @@ impl Device {
         }
     }
 
+    /// Says in one line on standard error, unless it was said before, where attention with heads of so many columns will take
+    /// slower kernels than a card with more shared memory would. Without it, that is said when the first of them runs.
+    #[cfg_attr(not(feature = "cuda"), allow(unused_variables, reason = "only a card has little"))]
+    pub fn announce_attention(&self, columns: usize) {
+        match self {
+            Self::Cpu => {}
+            #[cfg(feature = "cuda")]
+            Self::Cuda(cuda) => cuda.announce_attention(columns),
+        }
+    }
+
     /// The most bytes that tensors have taken on a card; `None` on the processor, which does not count them.
     pub fn peak_bytes(&self) -> Option<usize> {
         match self {
@@ -146,7 +157,7 @@ impl fmt::Display for Device {
     }
 }
 
-/// `cpu`, `cuda`, `cuda:1`, `emulator`: opens the device.
+/// `cpu`, `cuda`, `cuda:1`, `emulator`, `emulator:99KiB` (with so much shared memory for a block): opens the device.
 impl FromStr for Device {
     type Err = DeviceError;
 
@@ -156,6 +167,10 @@ impl FromStr for Device {
             #[cfg(feature = "cuda")]
             "emulator" => return Ok(Self::Cuda(Cuda::emulator()?)),
             _ => {}
+        }
+        #[cfg(feature = "cuda")]
+        if let Some(shared) = emulated_shared(name) {
+            return Ok(Self::Cuda(Cuda::emulator_of(shared)?));
         }
         let ordinal = match name.strip_prefix("cuda") {
             Some("") => Some(0),
@@ -172,6 +187,13 @@ impl FromStr for Device {
             "cuda:{ordinal}: this program was built without CUDA; build it with --features cuda"
         )))
     }
+}
+
+/// The bytes of shared memory in `emulator:99KiB`.
+#[cfg(feature = "cuda")]
+fn emulated_shared(name: &str) -> Option<u32> {
+    let kibibytes = name.strip_prefix("emulator:")?.strip_suffix("KiB")?;
+    kibibytes.parse::<u32>().ok()?.checked_mul(1024)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use autograd::Device;
 
 pub(super) use arguments::Arguments;
 
@@ -24,7 +25,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let device = arguments.device.open()?;
     let mut trainer = match &arguments.resume {
         Some(path) => resume::resume(arguments, path)?,
-        None => start(arguments)?,
+        None => start(arguments, &device)?,
     };
     let run = trainer.run().clone();
     let mut equip = || {
@@ -50,7 +51,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
-fn start(arguments: &Arguments) -> Result<Trainer> {
+fn start(arguments: &Arguments, device: &Device) -> Result<Trainer> {
     if arguments.init_from.is_none() && !arguments.reset.is_empty() {
         bail!("--reset goes with --init-from or --resume");
     }
@@ -77,7 +78,11 @@ fn start(arguments: &Arguments) -> Result<Trainer> {
     }
     config.validate()?;
     config.fill_defaults();
-    // Before the text is read and the tokenizer trained, so that nobody else begins in the same folder meanwhile.
+    // Before the text is read and the tokenizer trained, which takes its time.
+    if let Some(columns) = config.model.head_size() {
+        device.announce_attention(columns);
+    }
+    // As early, so that nobody else begins in the same folder meanwhile.
     let run = prepare(|| match &arguments.out {
         Some(folder) => Run::create(folder, arguments.force),
         None => Run::create_named(if config.data.is_builtin() { "builtin" } else { "translate" }),

@@ -1,5 +1,6 @@
 //! A card, or its emulator, as a device that tensors lie on.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::array::{self, CudaArray};
 use super::card::Card;
 use super::driver::{Argument, CudaError, Driver, Precision, Product, Threads};
-use super::emulator::{Emulator, Order};
+use super::emulator::{Emulator, MOST_SHARED, Order};
 use super::memory::{DeviceBuffer, Memory};
-use super::source::BLOCK;
+use super::source::{BLOCK, MOST_BLOCKS};
 use crate::Float;
 use crate::kernels::DeviceError;
 
@@ -23,6 +24,8 @@ struct Inner {
     precision: AtomicU8,
     /// Where numbers are put in order before they are copied: fresh memory would take longer than the rest of it.
     room: Mutex<Vec<u8>>,
+    /// Columns of heads of which it was said that a general kernel computes their attention.
+    said: Mutex<BTreeSet<usize>>,
 }
 
 /// How much a device has been asked to copy and to hold.
@@ -61,13 +64,22 @@ impl Cuda {
     /// # Errors
     /// Where there is no C++ compiler.
     pub fn emulator() -> Result<Self, DeviceError> {
-        static OPEN: Mutex<Option<Cuda>> = Mutex::new(None);
+        Self::emulator_of(MOST_SHARED)
+    }
+
+    /// An emulated card of which a block can have this many bytes of shared memory: a Turing has 64 KiB, a GeForce RTX 30, 40 or
+    /// 50 has 99 KiB, an A100 163 KiB, an H100 227 KiB, as [`emulator`](Self::emulator) has. Whoever asks for as much shares it.
+    ///
+    /// # Errors
+    /// Where there is no C++ compiler, or a kernel cannot do with so little.
+    pub fn emulator_of(shared: u32) -> Result<Self, DeviceError> {
+        static OPEN: Mutex<BTreeMap<u32, Cuda>> = Mutex::new(BTreeMap::new());
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cuda) = &*open {
+        if let Some(cuda) = open.get(&shared) {
             return Ok(cuda.clone());
         }
-        let cuda = Self::emulated(Order::Ascending)?;
-        *open = Some(cuda.clone());
+        let cuda = Self::emulated_with(Order::Ascending, shared)?;
+        open.insert(shared, cuda.clone());
         Ok(cuda)
     }
 
@@ -76,8 +88,18 @@ impl Cuda {
     /// # Errors
     /// Where there is no C++ compiler.
     pub fn emulated(order: Order) -> Result<Self, DeviceError> {
-        let emulator = Emulator::new(order).map_err(|error| DeviceError(format!("emulator: {error}")))?;
-        Ok(Self::new("emulator".to_owned(), Arc::new(emulator)))
+        Self::emulated_with(order, MOST_SHARED)
+    }
+
+    fn emulated_with(order: Order, shared: u32) -> Result<Self, DeviceError> {
+        let name = match shared {
+            MOST_SHARED => "emulator".to_owned(),
+            _ if shared.is_multiple_of(1024) => format!("emulator:{}KiB", shared / 1024),
+            _ => format!("emulator:{shared}B"),
+        };
+        let emulator =
+            Emulator::limited(order, shared).map_err(|error| DeviceError(format!("{name}: {error}")))?;
+        Ok(Self::new(name, Arc::new(emulator)))
     }
 
     /// The number of cards of this machine.
@@ -94,6 +116,7 @@ impl Cuda {
             name,
             precision: AtomicU8::new(0),
             room: Mutex::default(),
+            said: Mutex::default(),
         }))
     }
 
@@ -138,6 +161,11 @@ impl Cuda {
         self.0.memory.driver()
     }
 
+    /// Whether this was not said of heads of so many columns before.
+    pub(super) fn says_first(&self, columns: usize) -> bool {
+        self.0.said.lock().unwrap_or_else(PoisonError::into_inner).insert(columns)
+    }
+
     pub(super) fn room(&self) -> MutexGuard<'_, Vec<u8>> {
         self.0.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -166,6 +194,12 @@ impl Cuda {
     /// Runs a kernel, unless there is nothing for it to do.
     #[track_caller]
     pub(super) fn launch(&self, kernel: &'static str, threads: Threads, arguments: &[Argument<'_>]) {
+        let ([x, y, z], [along_x, along_others]) = (threads.blocks, MOST_BLOCKS);
+        assert!(
+            x <= along_x && y <= along_others && z <= along_others,
+            "{kernel} on {self}: {x} × {y} × {z} blocks, where a card runs at most {along_x} × {along_others} × \
+             {along_others}"
+        );
         if threads.blocks.iter().all(|&blocks| blocks > 0) {
             self.expect(kernel, self.driver().launch(kernel, threads, arguments));
         }

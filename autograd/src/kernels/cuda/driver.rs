@@ -108,6 +108,36 @@ pub(crate) struct Product {
     pub(crate) precision: Precision,
 }
 
+/// Bytes of shared memory that launches of `kernel` may ask for beside the `declared` ones, where a block can have `most`.
+///
+/// # Errors
+/// Where the declared ones are too many.
+pub(crate) fn shared_beside(kernel: &str, declared: u32, most: u32) -> Result<u32> {
+    most.checked_sub(declared).ok_or_else(|| {
+        CudaError::new(format!(
+            "{kernel} wants {declared} bytes of shared memory, and a block can have {most}"
+        ))
+    })
+}
+
+/// Refuses a kernel that is written for larger blocks than can run.
+pub(crate) fn check_threads(kernel: &str, wanted: u32, most: u32) -> Result<()> {
+    if wanted > most {
+        return Err(CudaError::new(format!("{kernel} wants blocks of {wanted} threads, and {most} can run")));
+    }
+    Ok(())
+}
+
+/// Refuses a launch of `kernel` that asks for more shared memory than it may.
+pub(crate) fn check_shared(kernel: &str, asked: u32, limit: u32) -> Result<()> {
+    if asked > limit {
+        return Err(CudaError::new(format!(
+            "{kernel} asks for {asked} bytes of shared memory, and a block can have {limit}"
+        )));
+    }
+    Ok(())
+}
+
 /// A machine that runs kernels, in the order in which they are asked for. Calls return before the work is done, except
 /// `download` and `synchronize`.
 pub(crate) trait Driver: Send + Sync + fmt::Debug {
@@ -125,6 +155,9 @@ pub(crate) trait Driver: Send + Sync + fmt::Debug {
 
     /// Waits for all work and copies to the host.
     fn download(&self, from: Address, bytes: &mut [u8]) -> Result<()>;
+
+    /// Bytes of shared memory that a launch of this kernel may ask for, beside what the kernel declares itself.
+    fn shared_limit(&self, kernel: &'static str) -> u32;
 
     /// Runs a kernel.
     fn launch(&self, kernel: &'static str, threads: Threads, arguments: &[Argument<'_>]) -> Result<()>;
@@ -146,4 +179,23 @@ pub(crate) trait Driver: Send + Sync + fmt::Debug {
 pub(crate) trait Graph: Send + Sync + fmt::Debug {
     /// Runs it again.
     fn replay(&self) -> Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_block_cannot_have_is_refused_in_one_line() {
+        assert_eq!(shared_beside("sum", 1024, 65_536), Ok(64_512));
+        assert_eq!(shared_beside("sum", 1024, 1024), Ok(0));
+        let said = shared_beside("sum", 1024, 1023).unwrap_err().to_string();
+        assert_eq!(said, "sum wants 1024 bytes of shared memory, and a block can have 1023");
+        assert_eq!(check_shared("sum", 64_512, 64_512), Ok(()));
+        let said = check_shared("sum", 64_513, 64_512).unwrap_err().to_string();
+        assert_eq!(said, "sum asks for 64513 bytes of shared memory, and a block can have 64512");
+        assert_eq!(check_threads("sum", 256, 256), Ok(()));
+        let said = check_threads("sum", 256, 192).unwrap_err().to_string();
+        assert_eq!(said, "sum wants blocks of 256 threads, and 192 can run");
+    }
 }

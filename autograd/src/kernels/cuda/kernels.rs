@@ -30,11 +30,18 @@ fn kind(f: Activation) -> Argument<'static> {
     })
 }
 
+/// A size, or a stride, as kernels take it.
+#[track_caller]
+fn narrow(count: usize) -> i32 {
+    i32::try_from(count)
+        .unwrap_or_else(|_| panic!("an axis or a stride of {count} is more than a card counts"))
+}
+
 /// The sizes of all axes, of which there is at least one.
 fn axes(shape: Shape) -> (i32, [i32; RANK]) {
     let mut sizes = [1; RANK];
     for (size, &of) in sizes.iter_mut().zip(shape.iter()) {
-        *size = of as i32;
+        *size = narrow(of);
     }
     (shape.rank().max(1) as i32, sizes)
 }
@@ -45,7 +52,7 @@ fn stretched(shape: Shape, target: Shape) -> [usize; MAX_RANK] {
 }
 
 fn ints(strides: [usize; MAX_RANK]) -> [i32; RANK] {
-    strides.map(|stride| stride as i32)
+    strides.map(narrow)
 }
 
 /// Chunks of rows whose sums are added up at the end, and the rows of each.

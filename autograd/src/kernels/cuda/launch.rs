@@ -46,14 +46,14 @@ impl Cuda {
     /// A warp for each of `rows` rows.
     #[track_caller]
     pub(super) fn launch_warps(&self, kernel: &'static str, rows: usize, arguments: &[Argument<'_>]) {
-        let blocks = rows.div_ceil(ROWS as usize) as u32;
+        let blocks = blocks(rows.div_ceil(ROWS as usize));
         self.launch(kernel, Threads { blocks: [blocks, 1, 1], block: BLOCK, shared: 0 }, arguments);
     }
 
     /// A block for each of `blocks` times `others`.
     #[track_caller]
     pub(super) fn launch_blocks(&self, kernel: &'static str, blocks: [usize; 2], arguments: &[Argument<'_>]) {
-        let [x, y] = blocks.map(|blocks| blocks as u32);
+        let [x, y] = blocks.map(self::blocks);
         self.launch(kernel, Threads { blocks: [x, y, 1], block: BLOCK, shared: 0 }, arguments);
     }
 
@@ -87,12 +87,19 @@ impl Cuda {
     }
 }
 
+/// A number of blocks. That a grid has as many along its axis is checked by the launch.
+#[track_caller]
+pub(super) fn blocks(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or_else(|_| panic!("{count} blocks are more than a card counts"))
+}
+
 /// `keep`, or another flag.
 pub(super) fn flag(flag: bool) -> Argument<'static> {
     Argument::I32(i32::from(flag))
 }
 
 /// A number of rows or columns.
+#[track_caller]
 pub(super) fn int(count: usize) -> Argument<'static> {
     Argument::I32(
         i32::try_from(count)

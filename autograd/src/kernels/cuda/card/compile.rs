@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 use cudarc::nvrtc::result::{self as nvrtc, NvrtcError};
 use cudarc::nvrtc::sys;
 
+use super::architecture::Architecture;
 use super::cache::Cache;
 use super::libraries::Library;
 use crate::kernels::cuda::driver::{CudaError, Result};
@@ -22,16 +23,34 @@ pub(crate) struct Compiled {
     pub(crate) log: String,
 }
 
-/// The machine code of `program` for `architecture` (`sm_90a`), from the cache if it was compiled before.
+/// The machine code of `program` for `architecture`, from the cache if it was compiled before.
 ///
 /// # Errors
-/// Where there is no NVRTC, and what it says of the program.
-pub(super) fn cubin(cache: &Cache, program: &str, architecture: &str) -> Result<Vec<u8>> {
+/// Where there is no NVRTC, or one that does not know this architecture, and what it says of the program.
+pub(super) fn cubin(cache: &Cache, program: &str, architecture: Architecture) -> Result<Vec<u8>> {
     let options = OPTIONS.join(" ");
-    let key = [program, architecture, &options, &version()];
+    let (name, version) = (architecture.to_string(), version());
+    let key = [program, &name, &options, &version];
     cache.fetch("kernels", &key, "cubin", || {
-        compile(program, architecture, &[]).map(|compiled| compiled.cubin)
+        architecture.check_known(&version, &known())?;
+        compile(program, &name, &[]).map(|compiled| compiled.cubin)
     })
+}
+
+/// The architectures that NVRTC compiles for, as 90 for 9.0; none where it does not say. The library must be there.
+pub(super) fn known() -> Vec<i32> {
+    let mut count = 0;
+    // SAFETY: writes one number.
+    let counted = unsafe { sys::nvrtcGetNumSupportedArchs(&mut count) }.result();
+    let mut known = vec![0; usize::try_from(count).unwrap_or(0)];
+    if counted.is_err() || known.is_empty() {
+        return Vec::new();
+    }
+    // SAFETY: writes as many numbers as it just said.
+    match unsafe { sys::nvrtcGetSupportedArchs(known.as_mut_ptr()) }.result() {
+        Ok(()) => known,
+        Err(_) => Vec::new(),
+    }
 }
 
 /// Compiles `program` for `architecture` with `more` options. Needs no card, and no driver.

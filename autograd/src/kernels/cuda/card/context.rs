@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cudarc::driver::result::{self as cuda, DriverError};
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute};
 
+use super::architecture::Architecture;
 use super::libraries::Library;
 use crate::kernels::cuda::driver::{CudaError, Result};
 
@@ -95,16 +96,22 @@ impl Context {
         self.stream
     }
 
-    /// What kernels are compiled for: `sm_90a`.
-    pub(super) fn architecture(&self) -> Result<String> {
+    /// What kernels are compiled for.
+    ///
+    /// # Errors
+    /// Where they cannot run on this card.
+    pub(super) fn architecture(&self) -> Result<Architecture> {
         let major = self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
         let minor = self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
-        Ok(format!("sm_{major}{minor}{}", if (major, minor) == (9, 0) { "a" } else { "" }))
+        let warp = self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_WARP_SIZE)?;
+        let named = |error| CudaError::new(format!("{}: {error}", self.name));
+        Architecture::of(major, minor, warp).map_err(named)
     }
 
-    /// The most shared memory that a block can have.
-    pub(super) fn shared_limit(&self) -> Result<i32> {
-        self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
+    /// The most bytes of shared memory that a block can have, where a kernel asks for more than the usual 48 KiB.
+    pub(super) fn shared_limit(&self) -> Result<u32> {
+        let most = self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
+        Ok(u32::try_from(most).unwrap_or(0))
     }
 
     fn attribute(&self, attribute: Attribute) -> Result<i32> {

@@ -8,7 +8,10 @@ use cudarc::driver::result as cuda;
 use cudarc::driver::sys::{self, CUfunction_attribute as Attribute};
 
 use super::context::Context;
-use crate::kernels::cuda::driver::{Argument, CudaError, Result, Threads};
+use crate::kernels::cuda::driver::{
+    Argument, CudaError, Result, Threads, check_shared, check_threads, shared_beside,
+};
+use crate::kernels::cuda::source::threads;
 
 /// The kernels, loaded.
 #[derive(Debug)]
@@ -62,11 +65,8 @@ impl Kernels {
             return refused(format!("there is no kernel {name}"));
         };
         let Threads { blocks: [x, y, z], block, shared } = threads;
-        if shared > kernel.shared_limit {
-            let limit = kernel.shared_limit;
-            return refused(format!(
-                "{name} asks for {shared} bytes of shared memory, and a block can have {limit}"
-            ));
+        if let Err(why) = check_shared(name, shared, kernel.shared_limit) {
+            return refused(why.to_string());
         }
         self.context.enter()?;
         let mut pointers: Vec<_> = arguments.iter().map(Argument::pointer).collect();
@@ -78,23 +78,31 @@ impl Kernels {
         self.context.check(format_args!("launching {name} (or work before it)"), launched)
     }
 
-    fn look_up(&self, name: &str, shared_limit: i32) -> Result<Kernel> {
+    /// Bytes of shared memory that a launch of this kernel may ask for.
+    pub(super) fn shared_limit(&self, name: &str) -> u32 {
+        self.kernels.get(name).map_or(0, |kernel| kernel.shared_limit)
+    }
+
+    fn look_up(&self, name: &str, shared_limit: u32) -> Result<Kernel> {
         let check = |answer| self.context.check(format_args!("preparing the kernel {name}"), answer);
         let symbol = CString::new(name).unwrap_or_default();
         // SAFETY: the module is alive.
         let function = unsafe { cuda::module::get_function(self.module, symbol) };
         let function = self.context.check(format_args!("looking for the kernel {name}"), function)?;
-        // More than 48 KiB of shared memory must be asked for beforehand. What the kernel declares itself counts too.
         // SAFETY: the function is alive.
-        let limit = check(unsafe {
-            let declared = Attribute::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES;
-            cuda::function::get_function_attribute(function, declared)
-        })
-        .map(|declared| (shared_limit - declared).max(0))?;
+        let ask = |attribute| check(unsafe { cuda::function::get_function_attribute(function, attribute) });
+        let named = |error| CudaError::new(format!("{}: {error}", self.context.name()));
+        // What a card has registers for.
+        let (most, wanted) = (ask(Attribute::CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK)?, threads(name));
+        check_threads(name, wanted, most.unsigned_abs()).map_err(named)?;
+        // More than 48 KiB of shared memory must be asked for beforehand. What the kernel declares itself counts too.
+        let declared = ask(Attribute::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES)?.unsigned_abs();
+        let limit = shared_beside(name, declared, shared_limit).map_err(named)?;
         let most = Attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
         // SAFETY: as above.
-        check(unsafe { cuda::function::set_function_attribute(function, most, limit) }.map(|()| limit))?;
-        Ok(Kernel { function, shared_limit: limit.unsigned_abs() })
+        let set = unsafe { cuda::function::set_function_attribute(function, most, limit.cast_signed()) };
+        self.context.check(format_args!("preparing the kernel {name}"), set)?;
+        Ok(Kernel { function, shared_limit: limit })
     }
 }
 

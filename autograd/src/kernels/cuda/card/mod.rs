@@ -2,10 +2,12 @@
 //!
 //! * [`libraries`] finds what NVIDIA's software is there and says what is missing; after that no call panics;
 //! * [`context`] is a card with one queue of work, [`recording`] keeps a piece of the queue to run it again;
+//! * [`architecture`] is the kind of card it is, with what kernels count on;
 //! * [`compile`] makes machine code of the kernels' text, [`kernels`] loads and launches them;
 //! * [`product`] multiplies matrices, each in the way that turned out fastest;
 //! * [`staging`] uploads without waiting.
 
+mod architecture;
 mod cache;
 mod choices;
 pub(crate) mod compile;
@@ -66,7 +68,7 @@ impl Card {
         let context = Arc::new(Context::open(ordinal)?);
         let cache = Cache::of_user();
         libraries::Library::Nvrtc.require(context::newest_cuda())?;
-        let cubin = compile::cubin(&cache, &source::program(), &context.architecture()?)?;
+        let cubin = compile::cubin(&cache, &source::program(), context.architecture()?)?;
         let kernels = Arc::new(Kernels::load(Arc::clone(&context), &cubin, source::KERNELS)?);
         let products = Arc::new(Products::new(Arc::clone(&context), &cache)?);
         let staging = Staging::new(Arc::clone(&context))?;
@@ -141,6 +143,10 @@ impl Driver for Card {
         let copied = unsafe { cuda::memcpy_dtoh_async(bytes, from, self.context.stream()) };
         self.context.check("a download", copied)?;
         self.context.synchronize()
+    }
+
+    fn shared_limit(&self, kernel: &'static str) -> u32 {
+        self.kernels.shared_limit(kernel)
     }
 
     fn launch(&self, kernel: &'static str, threads: Threads, arguments: &[Argument<'_>]) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use cudarc::cublaslt::sys::cublasStatus_t;
 
-use super::compile::compile;
+use super::compile::{compile, known};
 use super::libraries::Library;
 use super::plan::Plan;
 use super::problem::Problem;
@@ -44,6 +44,7 @@ fn the_compiler_names_file_and_line() {
     let compiled = compile(good, "sm_90a", &["--ptxas-options=-v"]).unwrap();
     assert!(compiled.cubin.starts_with(b"\x7fELF"));
     assert!(compiled.log.contains("registers"), "{}", compiled.log);
+    assert!(known().contains(&90), "{:?}", known());
     let bad = format!("#line 1 \"first.cu\"\n{good}#line 1 \"second.cu\"\n\nint wrong = none;\n");
     let Err(error) = compile(&bad, "sm_90a", &[]) else { panic!("it compiles") };
     let message = error.to_string();

@@ -19,8 +19,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) use self::compile::{compile, unit};
 use self::library::Library;
 use self::memory::Memory;
-use super::driver::{Address, Argument, CudaError, Driver, Graph, Product, Result, Threads};
-use super::source;
+use super::driver::{
+    Address, Argument, CudaError, Driver, Graph, Product, Result, Threads, check_shared, shared_beside,
+};
+use super::source::{self, KERNELS, declared};
 
 /// The order in which blocks run, and the threads between two barriers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,9 @@ impl Order {
     }
 }
 
+/// Bytes of shared memory that a block can have, unless another number is asked for: those of compute capability 9.0.
+pub(crate) const MOST_SHARED: u32 = 227 << 10;
+
 /// A machine that emulates a card.
 #[derive(Debug)]
 pub(crate) struct Emulator {
@@ -54,6 +59,8 @@ pub(crate) struct Emulator {
 struct Machine {
     library: Arc<Library>,
     order: Order,
+    /// Bytes of shared memory that a block can have.
+    shared: u32,
     memory: Mutex<Memory>,
     /// What was asked for while a graph is captured.
     recording: Mutex<Option<Vec<Work>>>,
@@ -61,7 +68,8 @@ struct Machine {
 
 impl fmt::Debug for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Machine").field("order", &self.order).finish_non_exhaustive()
+        let mut debug = f.debug_struct("Machine");
+        debug.field("order", &self.order).field("shared", &self.shared).finish_non_exhaustive()
     }
 }
 
@@ -127,14 +135,33 @@ impl Emulator {
     /// # Errors
     ///
     /// There is no C++ compiler.
+    #[cfg(test)]
     pub(crate) fn new(order: Order) -> Result<Self> {
-        Self::of(&source::program(), &[], order)
+        Self::limited(order, MOST_SHARED)
+    }
+
+    /// An emulator of all kernels, of which a block can have this many bytes of shared memory.
+    ///
+    /// # Errors
+    ///
+    /// There is no C++ compiler, or kernels declare more shared memory than that.
+    pub(crate) fn limited(order: Order, shared: u32) -> Result<Self> {
+        for kernel in KERNELS {
+            shared_beside(kernel, declared(kernel), shared)?;
+        }
+        Self::made(&source::program(), &[], order, shared)
     }
 
     /// An emulator of another program, with these kernels besides the listed ones.
+    #[cfg(test)]
     pub(crate) fn of(program: &str, extra: &[&str], order: Order) -> Result<Self> {
+        Self::made(program, extra, order, MOST_SHARED)
+    }
+
+    fn made(program: &str, extra: &[&str], order: Order, shared: u32) -> Result<Self> {
         let library = Library::of(program, extra)?;
-        let machine = Machine { library, order, memory: Mutex::default(), recording: Mutex::default() };
+        let machine =
+            Machine { library, order, shared, memory: Mutex::default(), recording: Mutex::default() };
         Ok(Self { machine: Arc::new(machine) })
     }
 
@@ -149,11 +176,13 @@ impl Emulator {
 
 impl Machine {
     /// Compares a launch with what the kernel wants.
-    fn check(&self, kernel: &str, arguments: &[Argument<'_>]) -> Result<()> {
+    fn check(&self, kernel: &str, threads: Threads, arguments: &[Argument<'_>]) -> Result<()> {
         let (wanted, given) = (&self.library.kernel(kernel)?.signature, signature(arguments));
         if *wanted != given {
             return Err(CudaError::new(format!("emulator: {kernel} takes ({wanted}), not ({given})")));
         }
+        check_shared(kernel, threads.shared, self.shared_limit(kernel))
+            .map_err(|error| CudaError::new(format!("emulator: {error}")))?;
         let memory = lock(&self.memory);
         for (i, argument) in arguments.iter().enumerate() {
             match argument {
@@ -166,6 +195,10 @@ impl Machine {
             }
         }
         Ok(())
+    }
+
+    fn shared_limit(&self, kernel: &str) -> u32 {
+        self.shared.saturating_sub(declared(kernel))
     }
 
     fn run(&self, work: &Work) -> Result<()> {
@@ -223,8 +256,12 @@ impl Driver for Emulator {
         Ok(())
     }
 
+    fn shared_limit(&self, kernel: &'static str) -> u32 {
+        self.machine.shared_limit(kernel)
+    }
+
     fn launch(&self, kernel: &'static str, threads: Threads, arguments: &[Argument<'_>]) -> Result<()> {
-        self.machine.check(kernel, arguments)?;
+        self.machine.check(kernel, threads, arguments)?;
         if threads.blocks.contains(&0) {
             return Err(CudaError::new(format!("emulator: {kernel}: a launch of no blocks")));
         }

@@ -52,6 +52,10 @@ impl Driver for Fake {
         Ok(())
     }
 
+    fn shared_limit(&self, _: &'static str) -> u32 {
+        0
+    }
+
     fn launch(&self, _: &'static str, _: Threads, _: &[Argument<'_>]) -> Result<()> {
         Ok(())
     }

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::mem::{offset_of, size_of};
 
-use super::{ADAM_TENSORS, RANK, TENSORS};
+use super::{ADAM_TENSORS, MOST_ARGUMENTS, RANK, TENSORS};
 use crate::kernels::cuda::driver::Address;
 
 /// What a field may be.
@@ -42,6 +42,9 @@ macro_rules! structs {
             pub(crate) struct $name {
                 $($(#[$field_doc])* pub(crate) $field: $type,)*
             }
+
+            // The addresses and numbers beside a struct are not a quarter of a kibibyte.
+            const _: () = assert!(size_of::<$name>() + 256 <= MOST_ARGUMENTS);
 
             impl $name {
                 /// The struct as a launch passes it, padding zeroed.

@@ -35,15 +35,14 @@ INLINE int most_seen(const int* seen) {
     return most;
 }
 
-// A block takes TILE queries of a head: blockIdx is (tile, head, sentence). Launch memory: three tiles of rows, one of
-// scores, TILE ints.
+// A block takes TILE queries of a head: blockIdx is (tile, head, sentence). Launch memory: two tiles of rows, one of scores,
+// TILE ints. Values lie where the keys did, once all threads have their scores.
 template <int D>
 INLINE void attend(const float* q, const float* k, const float* v, float* o, float* lse, const unsigned* query_start,
                    const unsigned* key_start, const u64* weight_start, const unsigned* kept, const Attention& p) {
     float* queries = (float*)launch_memory;
     float* keys = queries + TILE * ROW(D);
-    float* values = keys + TILE * ROW(D);
-    float* weights = values + TILE * ROW(D);
+    float* weights = keys + TILE * ROW(D);
     int* seen = (int*)(weights + TILE * SCORES);
     const Head h = head_of(blockIdx.z, blockIdx.y, query_start, key_start, weight_start, p);
     const int first = blockIdx.x * TILE, rows = min(TILE, h.queries - first), tx = tile_x(), ty = tile_y();
@@ -65,10 +64,11 @@ INLINE void attend(const float* q, const float* k, const float* v, float* o, flo
         const int count = min(TILE, h.keys - key);
         __syncthreads();
         load_tile<D>(keys, k + h.k + (u64)key * p.width, p.width, count);
-        load_tile<D>(values, v + h.k + (u64)key * p.width, p.width, count);
         __syncthreads();
         float s[4][4];
         rows_by_rows<D>(queries, keys, s);
+        float4 values[D / 16];
+        fetch_tile<D>(values, v + h.k + (u64)key * p.width, p.width, count);
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             const int row = 4 * ty + i;
@@ -96,10 +96,11 @@ INLINE void attend(const float* q, const float* k, const float* v, float* o, flo
 #pragma unroll
             for (int e = 0; e < D / 16; e++) out[i][e] *= shrink;
         }
-        // A warp's rows of weights are read by that warp alone. The last exchange of lanes is behind their stores, but
-        // promises nothing of memory.
-        __syncwarp();
-        add_product<D>(weights, values, out);
+        // Nobody reads keys any more.
+        __syncthreads();
+        store_tile<D>(keys, values);
+        __syncthreads();
+        add_product<D>(weights, keys, out);
     }
 #pragma unroll
     for (int i = 0; i < 4; i++) {

@@ -2,8 +2,8 @@
 // dQ = scale dS K, dK = scale dS^T Q, where r_i = <dO_i, O_i> is the sum of A_ij dA_ij over j.
 //
 // A block takes a head of a sentence, and its tiles of keys one after the other: so every gradient has a single writer, and
-// sums have one order. blockIdx is (head, sentence). Launch memory: four tiles of rows, two of scores, TILE ints and twice
-// TILE floats.
+// sums have one order. blockIdx is (head, sentence). Launch memory: four tiles of rows, one of scores, TILE ints and twice
+// TILE floats. The scores are first m A, of which dV is made, and then dS, of which dQ and dK are.
 
 // Writes rows 4 ty .. of a gradient, or adds them.
 template <int D> INLINE void put_rows(float* to, int stride, int rows, const float (&c)[4][D / 16], float scale, bool keep) {
@@ -34,9 +34,8 @@ INLINE void attend_backward(const float* q, const float* k, const float* v, cons
     float* upstream = queries + TILE * ROW(D);
     float* keys = upstream + TILE * ROW(D);
     float* values = keys + TILE * ROW(D);
-    float* weights = values + TILE * ROW(D);
-    float* flow = weights + TILE * SCORES;
-    float* sums = flow + TILE * SCORES;
+    float* scores = values + TILE * ROW(D);
+    float* sums = scores + TILE * SCORES;
     float* logs = sums + TILE;
     int* seen = (int*)(logs + TILE);
     const int tx = tile_x(), ty = tile_y();
@@ -78,9 +77,9 @@ INLINE void attend_backward(const float* q, const float* k, const float* v, cons
             __syncthreads();
             clear<D>(of_queries);
             if (key < most_seen(seen)) {
-                float s[4][4], t[4][4];
+                float s[4][4], change[4][4];
                 rows_by_rows<D>(queries, keys, s);
-                rows_by_rows<D>(upstream, values, t);
+                rows_by_rows<D>(upstream, values, change);
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
                     const int row = 4 * ty + i;
@@ -88,21 +87,26 @@ INLINE void attend_backward(const float* q, const float* k, const float* v, cons
 #pragma unroll
                     for (int j = 0; j < 4; j++) {
                         const int column = tx + 16 * j;
-                        float weight = 0.f, dropped = 0.f, change = 0.f;
+                        float weight = 0.f, factor = 0.f;
                         if (key + column < seen[row]) {
-                            const float factor = mask(index + column, 1.f);
+                            factor = mask(index + column, 1.f);
                             weight = expf(s[i][j] * p.scale - logs[row]);
-                            dropped = weight * factor;
-                            change = weight * (t[i][j] * factor - sums[row]);
+                            change[i][j] = weight * (change[i][j] * factor - sums[row]);
+                        } else {
+                            change[i][j] = 0.f;
                         }
-                        weights[row * SCORES + column] = dropped;
-                        flow[row * SCORES + column] = change;
+                        scores[row * SCORES + column] = weight * factor;
                     }
                 }
                 __syncthreads();
-                if (dv) add_transposed<D>(weights, upstream, of_values);
-                if (dk) add_transposed<D>(flow, queries, of_keys);
-                if (dq) add_product<D>(flow, keys, of_queries);
+                if (dv) add_transposed<D>(scores, upstream, of_values);
+                __syncthreads();
+                if (dk || dq) {
+                    store_scores(scores, change);
+                    __syncthreads();
+                    if (dk) add_transposed<D>(scores, queries, of_keys);
+                    if (dq) add_product<D>(scores, keys, of_queries);
+                }
             }
             if (dq) put_rows<D>(dq + at, p.width, rows, of_queries, p.scale, keep_q || key);
         }

@@ -18,6 +18,35 @@ template <int D> INLINE void load_tile(float* tile, const float* x, int stride, 
     }
 }
 
+// The same in two steps, with a thread's share of the rows in its registers between them: they are on their way while it
+// computes with what the tile still holds.
+template <int D> INLINE void fetch_tile(float4 (&held)[D / 16], const float* x, int stride, int rows) {
+#pragma unroll
+    for (int n = 0; n < D / 16; n++) {
+        const int i = threadIdx.x + n * BLOCK, row = i / (D / 4), column = 4 * (i % (D / 4));
+        held[n] = make_float4(0.f, 0.f, 0.f, 0.f);
+        if (row < rows) held[n] = *(const float4*)(x + (u64)row * stride + column);
+    }
+}
+
+template <int D> INLINE void store_tile(float* tile, const float4 (&held)[D / 16]) {
+    static_assert(TILE * (D / 4) == D / 16 * BLOCK, "a thread holds D / 16 float4 of a tile");
+#pragma unroll
+    for (int n = 0; n < D / 16; n++) {
+        const int i = threadIdx.x + n * BLOCK, row = i / (D / 4), column = 4 * (i % (D / 4));
+        *(float4*)(tile + row * ROW(D) + column) = held[n];
+    }
+}
+
+// Writes a thread's entries of a tile of scores.
+INLINE void store_scores(float* scores, const float (&c)[4][4]) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+#pragma unroll
+        for (int j = 0; j < 4; j++) scores[(4 * tile_y() + i) * SCORES + tile_x() + 16 * j] = c[i][j];
+    }
+}
+
 // c[i][j] = <row 4 ty + i of a, row tx + 16 j of b>
 template <int D> INLINE void rows_by_rows(const float* a, const float* b, float (&c)[4][4]) {
 #pragma unroll

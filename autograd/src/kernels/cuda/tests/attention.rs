@@ -4,7 +4,7 @@ use super::device::{Device, assert_near, random, wide};
 use crate::kernels::cpu::attention::{Forward, Geometry, Span, attention, attention_backward};
 use crate::kernels::cuda::driver::Argument::{Address, I32, Struct};
 use crate::kernels::cuda::source::arguments::{Attention, Dropout};
-use crate::kernels::cuda::source::{TILE, attention_backward_shared, attention_shared};
+use crate::kernels::cuda::source::{ANY_SIZE, TILE, attention_backward_shared, attention_shared};
 use crate::rng;
 
 /// What masks are drawn from.
@@ -37,6 +37,7 @@ enum Kept {
 }
 
 const ODD: Lengths = &[(63, 65), (1, 1), (0, 5), (0, 0), (3, 0), (65, 63), (2, 130)];
+const FEW: Lengths = &[(5, 40), (1, 1), (33, 7)];
 const SAME: Lengths = &[(32, 32), (64, 64), (7, 7), (130, 130)];
 
 pub(super) fn case(device: &Device) {
@@ -60,6 +61,7 @@ pub(super) fn any_case(device: &Device) {
         (2, 8, SAME, Kept::Causal, 0.1),
         (1, 37, ODD, Kept::Odd, 0.0),
         (1, 256, ODD, Kept::Causal, 0.0),
+        (1, 300, FEW, Kept::Odd, 0.3),
     ] {
         check(device, Call { lengths, heads, d, kept, p, any: true, staged: p > 0.2 });
     }
@@ -124,14 +126,23 @@ fn check(device: &Device, call: Call) {
     }
     .bytes();
     let most_queries = lengths.iter().map(|(queries, _)| *queries as u32).max().unwrap();
-    let (name, name_backward, tile) = match (call.any, d) {
-        (true, _) => ("attention_any", "attention_backward_any", 1),
-        (_, 32) => ("attention_32", "attention_backward_32", TILE),
-        (_, 64) => ("attention_64", "attention_backward_64", TILE),
-        _ => ("attention_128", "attention_backward_128", TILE),
+    // The tiled kernels, where they are asked for and fit.
+    let [tiled, tiled_backward] = match d {
+        32 => ["attention_32", "attention_backward_32"],
+        64 => ["attention_64", "attention_backward_64"],
+        _ => ["attention_128", "attention_backward_128"],
     };
-    let (shared, shared_backward) =
-        if call.any { (0, 0) } else { (attention_shared(d as u32), attention_backward_shared(d as u32)) };
+    let (any, any_backward) = match d > ANY_SIZE {
+        true => ("attention_any_wide", "attention_backward_any_wide"),
+        false => ("attention_any", "attention_backward_any"),
+    };
+    let fits = |kernel, shared| !call.any && shared <= device.shared_limit(kernel);
+    let (shared, shared_backward) = (attention_shared(d as u32), attention_backward_shared(d as u32));
+    let forward_fits = fits(tiled, shared);
+    let (name, shared) = if forward_fits { (tiled, shared) } else { (any, 0) };
+    let backward_fits = fits(tiled_backward, shared_backward);
+    let (name_backward, shared_backward) =
+        if backward_fits { (tiled_backward, shared_backward) } else { (any_backward, 0) };
     let [q, k, v] = inputs.each_ref().map(|x| device.floats(x));
     let (got, got_lse) = (device.room(rows * width), device.room(rows * heads));
     let [query_at, key_at] = [&query_start, &key_start].map(|starts| device.put(starts));
@@ -141,8 +152,8 @@ fn check(device: &Device, call: Call) {
     let forward = |q, k, o, lse| {
         let tensors = [q, k, v, o, lse].map(Address);
         let arguments = [&tensors[..], &spans, &[Struct(&arguments)]].concat();
-        let tiles = [most_queries.div_ceil(tile), heads as u32, batch];
-        let blocks = if call.any { [rows as u32, heads as u32, 1] } else { tiles };
+        let tiles = [most_queries.div_ceil(TILE), heads as u32, batch];
+        let blocks = if forward_fits { tiles } else { [rows as u32, heads as u32, 1] };
         device.launch_with(name, blocks, shared, &arguments);
     };
     if kept.is_none() {
@@ -159,8 +170,8 @@ fn check(device: &Device, call: Call) {
     let given = Forward { qkv: wides.each_ref().map(Vec::as_slice), o: &o, lse: &lse };
     attention_backward(&geometry, given, &wide(&dy), expected.each_mut().map(|x| Some((&mut x[..], false))));
     let ddy = device.floats(&dy);
-    let blocks =
-        if call.any { [rows.max(key_rows) as u32, heads as u32, 1] } else { [heads as u32, batch, 1] };
+    let by_rows = [rows.max(key_rows) as u32, heads as u32, 1];
+    let blocks = if backward_fits { [heads as u32, batch, 1] } else { by_rows };
     let backward = |gradients: [u64; 3], keep| {
         let tensors = [q, k, v, got, ddy, got_lse].map(Address);
         let gradients = gradients.map(Address);

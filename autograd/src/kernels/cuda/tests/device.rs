@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::kernels::cuda::driver::{Address, Argument, Driver, Product, Threads};
-use crate::kernels::cuda::source::{ANY_BLOCK, BLOCK, COLUMNS, ROWS};
+use crate::kernels::cuda::source::{COLUMNS, ROWS, threads};
 use crate::rng::Stream;
 
 /// What lies behind an output, and must still lie there afterwards.
@@ -51,6 +51,11 @@ impl Device {
     /// Whether floats lie where float4 can read them.
     pub(super) fn aligned(&self) -> bool {
         self.shift == 0
+    }
+
+    /// Bytes of shared memory that a launch of this kernel may ask for.
+    pub(super) fn shared_limit(&self, kernel: &'static str) -> u32 {
+        self.driver.shared_limit(kernel)
     }
 
     /// Values in the device's memory.
@@ -102,7 +107,7 @@ impl Device {
         shared: u32,
         arguments: &[Argument<'_>],
     ) {
-        let block = if kernel.ends_with("_any") { ANY_BLOCK } else { BLOCK };
+        let block = threads(kernel);
         self.driver.launch(kernel, Threads { blocks, block, shared }, arguments).unwrap();
     }
 

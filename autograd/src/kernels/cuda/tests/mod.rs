@@ -12,6 +12,7 @@ mod dropout;
 mod elementwise;
 mod embedding;
 mod emulator;
+mod limits;
 mod norm;
 mod nvrtc;
 mod optim;

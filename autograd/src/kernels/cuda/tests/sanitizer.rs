@@ -37,7 +37,7 @@ KERNEL(crooked, BLOCK)(float* y, int n) {
 ";
 
 /// A driver that writes down what is asked of it. `dry` ones run no kernel.
-struct Recorder {
+pub(super) struct Recorder {
     inner: Emulator,
     dry: bool,
     record: Mutex<Vec<u8>>,
@@ -52,8 +52,16 @@ impl fmt::Debug for Recorder {
 
 impl Recorder {
     fn new(dry: bool) -> Arc<Self> {
-        let inner = Emulator::new(Order::Ascending).unwrap();
+        Self::over(Emulator::new(Order::Ascending).unwrap(), dry)
+    }
+
+    pub(super) fn over(inner: Emulator, dry: bool) -> Arc<Self> {
         Arc::new(Self { inner, dry, record: Mutex::default(), kernels: Mutex::default() })
+    }
+
+    /// The kernels that were launched.
+    pub(super) fn launched(&self) -> BTreeSet<&'static str> {
+        self.kernels.lock().unwrap().clone()
     }
 
     fn note(&self, what: u8, numbers: &[u64], bytes: &[u8]) {
@@ -87,6 +95,10 @@ impl Driver for Recorder {
 
     fn download(&self, from: Address, bytes: &mut [u8]) -> Result<()> {
         self.inner.download(from, bytes)
+    }
+
+    fn shared_limit(&self, kernel: &'static str) -> u32 {
+        self.inner.shared_limit(kernel)
     }
 
     fn launch(&self, kernel: &'static str, threads: Threads, arguments: &[Argument<'_>]) -> Result<()> {
@@ -162,8 +174,7 @@ fn no_kernel_touches_what_is_not_its_own() {
     for (_, case) in CASES {
         run(recorder.clone(), *case, false);
     }
-    let kernels = recorder.kernels.lock().unwrap().clone();
-    assert_eq!(kernels, KERNELS.iter().copied().collect(), "the kernels that the cases launch");
+    assert_eq!(recorder.launched(), KERNELS.iter().copied().collect(), "the kernels that the cases launch");
     let output = replay(&recorder, &[], &program());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -34,8 +34,8 @@ struct Warp {
     unsigned stamp[2][32];
 };
 
-// What a card of compute capability 9.0 has.
-const unsigned MOST_THREADS = 1024, MOST_SHARED = 227 * 1024, MOST_BLOCKS = 65535;
+// What any card has.
+const unsigned MOST_THREADS = 1024, MOST_BLOCKS = 65535;
 
 const size_t STACK = EMULATOR_STACK;
 

@@ -51,13 +51,10 @@ static const char* launch(const Kernel& kernel, const unsigned* blocks, unsigned
     void* room = nullptr;
     if (posix_memalign(&room, 256, shared ? shared : 1)) return "no memory for a block";
     launch_room = (char*)room;
-    const size_t declared = __stop_emulated_shared - __start_emulated_shared;
     if (threads != kernel.threads) {
         fail("blocks of %u threads, where the kernel is written for %u", threads, kernel.threads);
     } else if (blocks[1] > MOST_BLOCKS || blocks[2] > MOST_BLOCKS) {
         fail("%u by %u blocks along y and z, where there may be %u", blocks[1], blocks[2], MOST_BLOCKS);
-    } else if (shared + declared > MOST_SHARED) {
-        fail("%u bytes of shared memory, where a block has at most %u", shared, MOST_SHARED);
     } else {
         run_blocks(order);
     }

@@ -195,7 +195,8 @@ impl Tokenizer {
     /// As [`from_json`](Self::from_json), naming the file.
     pub fn load(path: &Path) -> Result<Self> {
         let name = path.display();
-        let json = std::fs::read_to_string(path).with_context(|| format!("{name}: cannot read"))?;
+        let bytes = crate::checkpoint::read_regular(path, file::LARGEST)?;
+        let json = String::from_utf8(bytes).map_err(|_| anyhow!("{name}: not valid UTF-8"))?;
         Self::from_json(&json).with_context(|| format!("{name}"))
     }
 }

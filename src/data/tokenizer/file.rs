@@ -12,9 +12,6 @@ use tokenizers::ModelWrapper;
 
 use super::{SPECIAL, pipeline};
 
-/// The largest `tokenizer.json` that is read, in bytes.
-pub(super) const LARGEST: u64 = 256 << 20;
-
 /// The steps that a tokenizer of this program, now or before, is made of, by section. Others change text in ways that the
 /// program does not expect; some panic when they are read.
 const KNOWN: [(&str, &[&str]); 3] = [
@@ -31,7 +28,6 @@ const STEPS: usize = 16;
 const LONGEST_PIECE: usize = 1024;
 
 pub(super) fn parse(json: &str) -> Result<tokenizers::Tokenizer> {
-    ensure!(json.len() as u64 <= LARGEST, "not a tokenizer: {} bytes", json.len());
     let value: Value = serde_json::from_str(json).map_err(|error| anyhow!("not a tokenizer: {error}"))?;
     for section in ["normalizer", "pre_tokenizer", "post_processor", "decoder", "model"] {
         let part = &value[section];

@@ -195,8 +195,7 @@ impl Tokenizer {
     /// As [`from_json`](Self::from_json), naming the file.
     pub fn load(path: &Path) -> Result<Self> {
         let name = path.display();
-        let bytes = crate::checkpoint::read_regular(path, file::LARGEST)?;
-        let json = String::from_utf8(bytes).map_err(|_| anyhow!("{name}: not valid UTF-8"))?;
+        let json = std::fs::read_to_string(path).with_context(|| format!("{name}: cannot read"))?;
         Self::from_json(&json).with_context(|| format!("{name}"))
     }
 }

@@ -20,11 +20,13 @@ mod seeds;
 mod targets;
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use gradus::autograd::rng::{Stream, derive};
 use gradus::checkpoint::{Checkpoint, framed};
 use run::fuzz;
+use targets::{TARGETS, Target};
 
 #[test]
 fn checkpoints_resume_or_are_refused() {
@@ -59,6 +61,21 @@ fn tab_separated_pairs_are_read_or_refused() {
 #[test]
 fn json_lines_are_read_or_refused() {
     fuzz("jsonl");
+}
+
+#[test]
+fn every_target_is_a_program_of_cargo_fuzz() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    for Target { name, .. } in TARGETS {
+        let program = fs::read_to_string(folder.join(format!("fuzz_targets/{name}.rs"))).unwrap();
+        assert!(program.contains(&format!("targets::{name}(bytes)")), "{name}");
+        assert!(
+            manifest.contains(&format!("name = \"{name}\"\npath = \"fuzz_targets/{name}.rs\"")),
+            "{name}"
+        );
+    }
+    assert_eq!(fs::read_dir(folder.join("fuzz_targets")).unwrap().count(), TARGETS.len());
 }
 
 #[test]

@@ -15,13 +15,13 @@ use crate::seeds;
 use crate::targets::{TARGETS, Target};
 
 /// Executions of all targets together, where `GRADUS_FUZZ_EXECUTIONS` does not say.
-const EXECUTIONS: u64 = 20_000;
+const EXECUTIONS: u64 = 500_000;
 
 /// The most inputs that are mutated further.
 const POOL: usize = 256;
 
-/// The longest input that is made, in bytes.
-const LONGEST: usize = 32 << 10;
+/// How many bytes longer than all files of the corpus an input may be.
+const LONGER: usize = 2048;
 
 /// What an input may take of a processor.
 const HANG: Duration = Duration::from_secs(2);
@@ -58,11 +58,12 @@ pub(crate) fn fuzz(name: &str) {
         }
     }
     assert!(taken > 0, "{name}: no seed of the corpus is taken for what it is");
+    let longest = LONGER + pool.iter().map(Vec::len).max().unwrap_or(0);
     let (corpus, begun) = (pool.len(), Instant::now());
     for number in 0..executions {
         let mut stream = Stream::new(derive(seed, number));
         let mut input = mutated(&pool, &mut stream);
-        input.truncate(LONGEST);
+        input.truncate(longest);
         let kept = input.clone();
         if run(target, &watched, input) {
             taken += 1;

@@ -128,7 +128,7 @@ fn what_the_crate_panics_on_or_would_run_for_ever_never_reaches_it() {
         (
             &bpe,
             Box::new(|value| {
-                value["post_processor"] = json!({"type": "Sequence", "processors": [{"type": 3}]})
+                value["post_processor"] = json!({"type": "Sequence", "processors": [{"type": 3}]});
             }),
             "it has a post_processor",
         ),

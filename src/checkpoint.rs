@@ -1,18 +1,23 @@
 //! Files that hold a whole training: weights, optimiser, tokenizer, configuration, position in the data, metrics.
 //!
 //! A file begins with a magic word, a version, the length and the checksum of what follows; it is written aside and
-//! renamed, so that a crash leaves the one before.
+//! renamed, so that a crash leaves the one before. What is read is checked field by field, since a file may be damaged or
+//! forged: what [`Checkpoint::load`] gives is a model that its configuration describes, and a training that can go on.
+
+mod check;
+mod decode;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use autograd::{Device, Parameters, Shape, Tensor};
 use optim::{Adam, Moments};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::check::fits;
 use crate::files::write_atomic;
 use crate::train::Spikes;
 
@@ -20,8 +25,8 @@ pub(crate) const MAGIC: [u8; 8] = *b"GRADUS\r\n";
 const VERSION: u32 = 2;
 const HEADER: usize = 8 + 4 + 8 + 4;
 
-/// The most a checkpoint may claim to hold: what a corrupted length cannot make us ask of memory.
-const LIMIT: usize = 16 << 30;
+/// The largest checkpoint that is read, in bytes.
+pub const LARGEST_CHECKPOINT: u64 = 16 << 30;
 
 /// All that a training needs to go on, and all that translating needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -235,69 +240,192 @@ impl Checkpoint {
         }
         let payload =
             bincode::serde::encode_to_vec(self, bincode::config::standard()).context("cannot encode")?;
-        let mut bytes = Vec::with_capacity(HEADER + payload.len());
-        bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
-        bytes.extend_from_slice(&payload);
-        Ok(bytes)
+        Ok(framed(&payload))
     }
 
     /// Reads a checkpoint.
     ///
     /// # Errors
     /// One line that names the file and says whether it is missing, no checkpoint, of another version, truncated or
-    /// corrupted.
+    /// corrupted; or, by its field, what is not as a training would have left it.
     pub fn load(path: &Path) -> Result<Self> {
         let name = path.display();
-        let file = File::open(path).with_context(|| format!("{name}: cannot read"))?;
-        let mut bytes = Vec::new();
-        BufReader::new(file).read_to_end(&mut bytes).with_context(|| format!("{name}: cannot read"))?;
-        let magic_length = MAGIC.len().min(bytes.len());
-        if bytes[..magic_length] != MAGIC[..magic_length] || bytes.is_empty() {
-            bail!("{name}: not a Gradus checkpoint");
+        let bytes = read_whole(path)?;
+        Self::from_bytes(&bytes).map_err(|error| anyhow!("{name}: {error:#}"))
+    }
+
+    /// Reads the bytes of a checkpoint, in memory of a small multiple of their number.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), without the name of a file.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let Header { length, checksum } = Header::read(bytes)?;
+        let payload = &bytes[HEADER..];
+        match payload.len() as u64 {
+            all if all == length => {}
+            all if all < length => bail!("truncated: {all} of {length} bytes"),
+            all => bail!("corrupted: {} bytes follow its end", all - length),
         }
-        if bytes.len() < HEADER {
-            bail!("{name}: truncated: {} bytes are less than a header", bytes.len());
-        }
-        let (header, payload) = bytes.split_at(HEADER);
-        let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
-        if version != VERSION {
-            bail!("{name}: written in format {version}; this program reads format {VERSION}");
-        }
-        let mut length = [0; 8];
-        length.copy_from_slice(&header[12..20]);
-        let length = u64::from_le_bytes(length);
-        if payload.len() as u64 != length {
-            bail!("{name}: truncated: {} of {length} bytes", payload.len());
-        }
-        let checksum = u32::from_le_bytes([header[20], header[21], header[22], header[23]]);
         if crc32fast::hash(payload) != checksum {
-            bail!("{name}: corrupted: the checksum does not match");
+            bail!("corrupted: the checksum does not match");
         }
-        let config = bincode::config::standard().with_limit::<LIMIT>();
-        let (checkpoint, _) = bincode::serde::decode_from_slice(payload, config)
-            .with_context(|| format!("{name}: corrupted: cannot decode"))?;
+        let checkpoint = decode::checkpoint(payload).context("corrupted")?;
+        check::check(&checkpoint)?;
         Ok(checkpoint)
     }
 }
 
+/// What stands before the payload.
+struct Header {
+    /// The payload's bytes.
+    length: u64,
+    checksum: u32,
+}
+
+impl Header {
+    fn read(bytes: &[u8]) -> Result<Self> {
+        let magic_length = MAGIC.len().min(bytes.len());
+        if bytes[..magic_length] != MAGIC[..magic_length] || bytes.is_empty() {
+            bail!("not a Gradus checkpoint");
+        }
+        let Some(header) = bytes.first_chunk::<HEADER>() else {
+            bail!("truncated: {} bytes are less than a header", bytes.len());
+        };
+        let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
+        if version != VERSION {
+            bail!("written in format {version}; this program reads format {VERSION}");
+        }
+        let mut length = [0; 8];
+        length.copy_from_slice(&header[12..20]);
+        let checksum = u32::from_le_bytes([header[20], header[21], header[22], header[23]]);
+        Ok(Self { length: u64::from_le_bytes(length), checksum })
+    }
+}
+
+/// A payload with the header that makes it a file: what [`Checkpoint::from_bytes`] reads.
+pub fn framed(payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER + payload.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&crc32fast::hash(payload).to_le_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// The bytes of a checkpoint's file. What cannot be one is refused by its first bytes.
+fn read_whole(path: &Path) -> Result<Vec<u8>> {
+    let name = path.display();
+    let (mut file, size) = open_regular(path, LARGEST_CHECKPOINT)?;
+    let mut header = Vec::new();
+    let read = Read::by_ref(&mut file).take(HEADER as u64).read_to_end(&mut header);
+    read.with_context(|| format!("{name}: cannot read"))?;
+    let Header { length, .. } = Header::read(&header).map_err(|error| anyhow!("{name}: {error}"))?;
+    let left = size.saturating_sub(HEADER as u64);
+    if left < length {
+        bail!("{name}: truncated: {left} of {length} bytes");
+    }
+    read_rest(path, file, header, size)
+}
+
+/// The bytes of a regular file: devices and pipes may go on for ever.
+///
+/// # Errors
+/// One line that names the file: it is another thing, or has more than `largest` bytes, or cannot be read.
+pub(crate) fn read_regular(path: &Path, largest: u64) -> Result<Vec<u8>> {
+    let (file, size) = open_regular(path, largest)?;
+    read_rest(path, file, Vec::new(), size)
+}
+
+/// A regular file, and the number of its bytes.
+fn open_regular(path: &Path, largest: u64) -> Result<(File, u64)> {
+    let name = path.display();
+    let cannot = || format!("{name}: cannot read");
+    // Opening a pipe would wait for someone to write to it.
+    let metadata = fs::metadata(path).with_context(cannot)?;
+    if !metadata.is_file() {
+        bail!("{name}: is {}", if metadata.is_dir() { "a folder, not a file" } else { "no regular file" });
+    }
+    let size = metadata.len();
+    if size > largest {
+        bail!("{name}: {size} bytes are more than the {largest} that such a file may have");
+    }
+    Ok((File::open(path).with_context(cannot)?, size))
+}
+
+/// What is left of a file of `size` bytes, behind those that have been read.
+fn read_rest(path: &Path, file: File, mut bytes: Vec<u8>, size: u64) -> Result<Vec<u8>> {
+    let name = path.display();
+    let left = size.saturating_sub(bytes.len() as u64);
+    if bytes.try_reserve_exact(usize::try_from(left).unwrap_or(usize::MAX)).is_err() {
+        bail!("{name}: there is no memory for its {size} bytes");
+    }
+    // Not what has been added to it since it was measured.
+    file.take(left).read_to_end(&mut bytes).with_context(|| format!("{name}: cannot read"))?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use nn::{Init, Transformer};
 
     use super::*;
+    use crate::config::Config;
+    use crate::data::tokenizer::{Tokenizer, TokenizerConfig};
 
+    const CONFIG: &str = "[tokenizer]\nvocab_size = 40\n[model]\nd_model = 4\nffn = 6\nheads = 2\n\
+                          encoder_layers = 1\ndecoder_layers = 1\n[train]\nema = 0.9\nseed = 7\n";
+
+    /// A training of a small model, with something in every field.
     fn checkpoint() -> Checkpoint {
-        let array = Array { shape: vec![2], data: vec![1.5, f32::MIN_POSITIVE] };
+        let config = TokenizerConfig { vocab_size: 40, ..TokenizerConfig::default() };
+        let tokenizer = Tokenizer::train(["a man has a hat", "the man has the hat"].iter(), &config).unwrap();
+        let size = tokenizer.vocab_size();
+        let (architecture, _) = Config::from_toml(CONFIG).unwrap().model.resolve(size, size, true).unwrap();
+        let model: Transformer = Transformer::new(&architecture, &mut Init::seeded(1));
+        let weights = weights_of(&model);
+        let squares =
+            |array: &Array| Array { data: array.data.iter().map(|x| x * x).collect(), ..array.clone() };
+        let moments = weights.iter().map(|(path, array)| (path.clone(), (array.clone(), squares(array))));
+        let numbers = vec![1.5, 0.25, 3.0];
         Checkpoint {
-            config: "[train]\nseed = 7\n".into(),
-            source_tokenizer: "{}".into(),
+            config: CONFIG.into(),
+            source_tokenizer: tokenizer.to_json().unwrap(),
             target_tokenizer: None,
-            weights: BTreeMap::from([("a.weight".into(), array)]),
-            training: None,
+            training: Some(Training {
+                averaged: Some((weights.clone(), 70_000)),
+                adam_steps: 5_000_000_000,
+                moments: moments.collect(),
+                progress: Progress {
+                    step: 70_000,
+                    epoch: 3,
+                    batch: 251,
+                    target_tokens: 1 << 40,
+                    seconds: 12.5,
+                    step_seconds: 11.0,
+                    pending_loss: -0.5,
+                    pending_tokens: 300,
+                    best: Some(31.25),
+                    since_best: 2,
+                    validated_at: Some(69_999),
+                },
+                metrics: vec!["{\"kind\":\"train\",\"loss\":3.5}".into(), "{}".into()],
+                recent: vec![weights.clone(), weights.clone()],
+                spikes: Spikes::restored(numbers.clone(), numbers, 20).unwrap(),
+                data_checksum: u32::MAX - 1,
+            }),
+            weights,
         }
+    }
+
+    fn payload(checkpoint: &Checkpoint) -> Vec<u8> {
+        bincode::serde::encode_to_vec(checkpoint, bincode::config::standard()).unwrap()
+    }
+
+    fn refused(payload: &[u8]) -> String {
+        let error = format!("{:#}", Checkpoint::from_bytes(&framed(payload)).unwrap_err());
+        assert!(!error.contains('\n'), "{error}");
+        error
     }
 
     fn error_of(bytes: &[u8]) -> String {
@@ -314,6 +442,211 @@ mod tests {
         assert_eq!(Checkpoint::load(&path).unwrap(), checkpoint());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left aside");
         fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn what_is_read_is_what_bincode_reads() {
+        let (all, small) = (checkpoint(), Checkpoint { training: None, ..checkpoint() });
+        let small = Checkpoint { config: CONFIG.replace("ema = 0.9", ""), ..small };
+        for checkpoint in [all, small] {
+            let payload = payload(&checkpoint);
+            let read = decode::checkpoint(&payload).unwrap();
+            let config = bincode::config::standard();
+            let (known, _): (Checkpoint, usize) =
+                bincode::serde::decode_from_slice(&payload, config).unwrap();
+            assert!(read == known && read == checkpoint);
+            assert_eq!(Checkpoint::from_bytes(&framed(&payload)).unwrap(), checkpoint);
+        }
+    }
+
+    #[test]
+    fn a_payload_that_ends_early_or_goes_on_is_refused() {
+        let payload = payload(&checkpoint());
+        for length in 0..payload.len() {
+            assert!(refused(&payload[..length]).starts_with("corrupted: "), "{length}");
+        }
+        let longer = [&payload[..], &[0; 3]].concat();
+        assert_eq!(refused(&longer), "corrupted: 3 bytes follow its last field");
+        let mut file = framed(&payload);
+        file.push(0);
+        assert_eq!(error_of(&file).split_once(": ").unwrap().1, "corrupted: 1 bytes follow its end");
+    }
+
+    #[test]
+    fn every_field_of_a_forged_checkpoint_is_checked_by_name() {
+        fn training(checkpoint: &mut Checkpoint) -> &mut Training {
+            checkpoint.training.as_mut().unwrap()
+        }
+        fn weight(weights: &mut Weights) -> &mut Array {
+            weights.get_mut("decoder.norm.beta").unwrap()
+        }
+        fn progress(checkpoint: &mut Checkpoint) -> &mut Progress {
+            &mut training(checkpoint).progress
+        }
+        type Forge = fn(&mut Checkpoint);
+        let forged: &[(Forge, &str)] = &[
+            (|c| c.config = "[train]\nspeed = 3\n".into(), "config: line 2: unknown field `speed`"),
+            (|c| c.config.push_str("clip = 1.0\nsteps = 0\n"), "config: train.steps"),
+            (|c| c.config = c.config.replace("heads = 2", "heads = 3"), "config: model"),
+            (|c| c.config = c.config.replace("d_model = 4", "d_model = 4096"), "weights: "),
+            (|c| c.config = c.config.replace("ffn = 6", "ffn = 65000"), "weights: "),
+            (|c| c.config = c.config.replace("r_layers = 1", "r_layers = 200"), "weights: "),
+            (|c| c.source_tokenizer = "{}".into(), "source_tokenizer: not a tokenizer"),
+            (|c| c.target_tokenizer = Some("{}".into()), "target_tokenizer: is there, and tokenizer.joint"),
+            (
+                |c| c.config = c.config.replace("[tokenizer]", "[tokenizer]\njoint = false"),
+                "target_tokenizer: is missing",
+            ),
+            (
+                |c| weight(&mut c.weights).data[1] = f32::NAN,
+                "corrupted: weights: decoder.norm.beta holds NaN",
+            ),
+            (
+                |c| weight(&mut c.weights).data.truncate(3),
+                "weights: decoder.norm.beta is [4] and holds 3 entries",
+            ),
+            (|c| weight(&mut c.weights).shape = vec![1; 7], "weights: decoder.norm.beta has 7 axes"),
+            (
+                |c| weight(&mut c.weights).shape = vec![1 << 40, 1 << 40],
+                "weights: decoder.norm.beta is [1099511627776, 1099511627776] and holds 4",
+            ),
+            (
+                |c| *weight(&mut c.weights) = Array { shape: vec![0, 3], data: Vec::new() },
+                "weights: decoder.norm.beta is [0, 3], which has no entries",
+            ),
+            (|c| c.weights.clear(), "weights is empty"),
+            (
+                |c| drop(c.weights.insert("\u{1b}[2J".into(), Array { shape: vec![1], data: vec![0.0] })),
+                "weights: \"\\u{1b}[2J\" is no path",
+            ),
+            (
+                |c| weight(&mut c.weights).shape = vec![2, 2],
+                "training.averaged: decoder.norm.beta: is [4], and",
+            ),
+            (|c| training(c).averaged = None, "training.averaged: is missing"),
+            (
+                |c| c.config = c.config.replace("ema = 0.9\n", ""),
+                "training.averaged: is there, and train.ema is not set",
+            ),
+            (
+                |c| weight(&mut training(c).averaged.as_mut().unwrap().0).data[0] = f32::INFINITY,
+                "training.averaged: decoder.norm.beta holds inf",
+            ),
+            (
+                |c| drop(training(c).averaged.as_mut().unwrap().0.pop_first()),
+                "training.averaged: has no decoder.layers.0.cross_attn.k_proj.bias",
+            ),
+            (
+                |c| training(c).averaged.as_mut().unwrap().1 = u64::MAX,
+                "the steps of training.averaged = 18446744073709551615 is more",
+            ),
+            (|c| training(c).adam_steps = (1 << 53) + 1, "training.adam_steps = 9007199254740993 is more"),
+            (
+                |c| training(c).moments.get_mut("decoder.norm.beta").unwrap().1.data[0] = -1e-9,
+                "training.moments: decoder.norm.beta holds -0.000000001",
+            ),
+            (
+                |c| training(c).moments.get_mut("decoder.norm.beta").unwrap().0.data[0] = f32::NEG_INFINITY,
+                "training.moments: decoder.norm.beta holds -inf",
+            ),
+            (
+                |c| training(c).moments.get_mut("decoder.norm.beta").unwrap().1.shape = vec![4, 1],
+                "training.moments: decoder.norm.beta: is [4, 1], and the weight [4]",
+            ),
+            (
+                |c| {
+                    let (_, moments) = training(c).moments.pop_first().unwrap();
+                    training(c).moments.insert("elsewhere".into(), moments);
+                },
+                "training.moments: elsewhere: is no weight",
+            ),
+            (|c| progress(c).step = u64::MAX, "training.progress.step = 18446744073709551615 is more"),
+            (|c| progress(c).epoch = u64::MAX, "training.progress.epoch = 18446744073709551615 is more"),
+            (|c| progress(c).batch = usize::MAX, "training.progress.batch = 18446744073709551615 is more"),
+            (
+                |c| progress(c).target_tokens = u64::MAX,
+                "training.progress.target_tokens = 18446744073709551615",
+            ),
+            (|c| progress(c).seconds = f64::NAN, "training.progress.seconds = NaN is not finite"),
+            (|c| progress(c).seconds = -1.0, "training.progress.seconds = -1 is negative"),
+            (|c| progress(c).step_seconds = f64::INFINITY, "training.progress.step_seconds = inf is not"),
+            (|c| progress(c).pending_loss = f64::NAN, "training.progress.pending_loss = NaN is not finite"),
+            (
+                |c| progress(c).pending_tokens = u64::MAX,
+                "training.progress.pending_tokens = 18446744073709551615",
+            ),
+            (|c| progress(c).best = Some(f64::NAN), "training.progress.best = NaN is not finite"),
+            (|c| progress(c).since_best = u64::MAX, "training.progress.since_best = 18446744073709551615"),
+            (
+                |c| progress(c).validated_at = Some(70_001),
+                "training.progress.validated_at: comes after step 70000",
+            ),
+            (|c| training(c).metrics[1] = "{".into(), "training.metrics: line 2 is no JSON object"),
+            (|c| training(c).metrics[0] = "[1]".into(), "training.metrics: line 1 is no JSON object"),
+            (|c| training(c).metrics[0] = "{\n}".into(), "training.metrics: line 1 is no JSON object"),
+            (
+                |c| weight(&mut training(c).recent[1]).data[0] = f32::NAN,
+                "training.recent: decoder.norm.beta holds",
+            ),
+            (|c| training(c).recent[1].clear(), "training.recent is empty"),
+            (
+                |c| drop(training(c).recent[1].pop_last()),
+                "training.recent: has no target_embedding.weight, which weights has",
+            ),
+            (
+                |c| weight(&mut training(c).recent[1]).shape = vec![2, 2],
+                "training.recent: decoder.norm.beta: is [2, 2], and the weight [4]",
+            ),
+        ];
+        for (number, (forge, said)) in forged.iter().enumerate() {
+            let mut checkpoint = checkpoint();
+            forge(&mut checkpoint);
+            let error = refused(&payload(&checkpoint));
+            let error =
+                error.strip_prefix("corrupted: ").filter(|_| !said.starts_with("corr")).unwrap_or(&error);
+            assert!(error.starts_with(said), "{number}: {error}, and not {said}");
+        }
+    }
+
+    #[test]
+    fn spikes_and_checksums_of_no_training_are_refused() {
+        let checkpoint = checkpoint();
+        let mut payload = payload(&checkpoint);
+        let end = payload.len();
+        // …, the wait of spikes, 252 and the four bytes of the checksum.
+        assert_eq!(payload[end - 6..end - 4], [20, 252]);
+        payload[end - 6] = 21;
+        assert_eq!(refused(&payload), "corrupted: training.spikes: waits for 21 steps, and 20 are the most");
+        payload[end - 6] = 20;
+        let longer = [&payload[..end - 5], &[253], &[255; 8][..]].concat();
+        assert!(
+            refused(&longer).contains("training.data_checksum = 18446744073709551615 has more than 4 bytes")
+        );
+        payload[end - 6 - 8..end - 6].copy_from_slice(&f64::NAN.to_le_bytes());
+        assert_eq!(refused(&payload), "corrupted: training.spikes.norms = NaN is not finite");
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_in_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = |path: &Path| Checkpoint::load(path).unwrap_err().to_string();
+        let name = folder.path().display();
+        assert_eq!(error(folder.path()), format!("{name}: is a folder, not a file"));
+        if Path::new("/dev/zero").exists() {
+            assert_eq!(error(Path::new("/dev/zero")), "/dev/zero: is no regular file");
+        }
+        let long = folder.path().join("long.gradus");
+        fs::write(&long, framed(b"")).unwrap();
+        File::options().write(true).open(&long).unwrap().set_len(LARGEST_CHECKPOINT + 1).unwrap();
+        let said = error(&long);
+        assert!(said.ends_with("bytes are more than the 17179869184 that such a file may have"), "{said}");
+        // A sparse file that is believed no further than its header.
+        let mut header = framed(b"");
+        header[12..20].copy_from_slice(&u64::MAX.to_le_bytes());
+        fs::write(&long, header).unwrap();
+        File::options().write(true).open(&long).unwrap().set_len(LARGEST_CHECKPOINT).unwrap();
+        let said = error(&long);
+        assert!(said.contains("truncated: 17179869160 of 18446744073709551615 bytes"), "{said}");
     }
 
     #[test]

@@ -4,22 +4,25 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `model.safetensors` | every weight, by its parameter path, in `f32`, row-major; `config.json` once more, as metadata |
+//! | `model.safetensors` | every weight, by its parameter path, in `f32`, row-major; `config.json` once more, as metadata. Read are F16, BF16 and F64 too |
 //! | `config.toml` | the configuration of the run |
 //! | `config.json` | the same for programs, with the sizes of the vocabularies and the special tokens beside it |
 //! | `tokenizer.json` | the tokenizer, as the Python package `tokenizers` reads it |
 //! | `tokenizer.target.json` | the target side's, where it is another one |
 
-use std::collections::HashMap;
-use std::fs;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::{fmt, fs};
 
 use anyhow::{Context, Result, anyhow, bail};
+use autograd::MAX_RANK;
+use half::{bf16, f16};
 use nn::{Init, Transformer};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::json;
 
-use crate::checkpoint::{Array, Checkpoint, Weights, load_weights};
+use crate::checkpoint::{Array, Checkpoint, Weights, fits, load_weights, read_regular};
 use crate::config::{Config, Purpose};
 use crate::data::tokenizer::{BOS, EOS, PAD, Tokenizer, UNK};
 use crate::files::{Pending, remove_durably, rename_durably};
@@ -33,6 +36,9 @@ const TARGET_TOKENIZER: &str = "tokenizer.target.json";
 
 /// The weights that were there before, while a model is exported.
 const OLD_WEIGHTS: &str = ".model.safetensors.old";
+
+/// The largest `model.safetensors` that is read, in bytes.
+pub const LARGEST_WEIGHTS: u64 = 16 << 30;
 
 /// What the metadata of `model.safetensors` calls the configuration.
 const METADATA: &str = "gradus";
@@ -124,6 +130,7 @@ pub fn import(folder: &Path) -> Result<Checkpoint> {
         fs::read_to_string(folder.join(name)).with_context(|| format!("{}: cannot read", named(name)))
     };
     let config = Config::read(&folder.join(SETTINGS))?;
+    config.validate().with_context(|| named(SETTINGS))?;
     let source = Tokenizer::load(&folder.join(TOKENIZER))?;
     let target = if config.tokenizer.joint {
         source.clone()
@@ -133,11 +140,12 @@ pub fn import(folder: &Path) -> Result<Checkpoint> {
     if folder.join(OLD_WEIGHTS).exists() && !folder.join(WEIGHTS).exists() {
         bail!("{}: an export to this folder was interrupted; export again", folder.display());
     }
-    let bytes = fs::read(folder.join(WEIGHTS)).with_context(|| format!("{}: cannot read", named(WEIGHTS)))?;
+    let bytes = read_regular(&folder.join(WEIGHTS), LARGEST_WEIGHTS)?;
     let weights = from_safetensors(&bytes).with_context(|| named(WEIGHTS))?;
     let (architecture, resolved) = config
         .architecture(vocabularies(&(source, target)), Purpose::Reading)
         .with_context(|| named(SETTINGS))?;
+    fits(&architecture, &weights).with_context(|| named(WEIGHTS))?;
     let mut model: Transformer = Transformer::new(&architecture, &mut Init::seeded(0));
     load_weights(&mut model, &weights).with_context(|| named(WEIGHTS))?;
     Ok(Checkpoint {
@@ -189,18 +197,86 @@ fn to_safetensors(weights: &Weights, settings: &str) -> Result<Vec<u8>> {
     safetensors::serialize(views, Some(metadata)).context("the weights cannot be written")
 }
 
-fn from_safetensors(bytes: &[u8]) -> Result<Weights> {
+/// Reads the weights of a safetensors file. F16 and BF16 become `f32` as they are, F64 is rounded to it.
+///
+/// # Errors
+/// One line, of the first tensor by name that cannot be a weight: its numbers are of another type, one is not finite or too
+/// large for an `f32`, or there are several of its name. Or that the bytes are no safetensors.
+pub fn from_safetensors(bytes: &[u8]) -> Result<Weights> {
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| anyhow!("not safetensors: {error}"))?;
+    let mut views: Vec<(&str, TensorView<'_>)> = tensors.iter().collect();
+    views.sort_by_key(|(path, _)| *path);
+    if let Some(path) = repeated_name(bytes) {
+        bail!("there are several tensors {path:?}");
+    }
+    if let Some((path, _)) =
+        views.iter().find(|(path, _)| path.is_empty() || path.chars().any(char::is_control))
+    {
+        bail!("{path:?} is no name of a weight");
+    }
     let mut weights = Weights::new();
-    for (path, view) in tensors.iter() {
-        if view.dtype() != Dtype::F32 {
-            bail!("{path} is {:?}; only F32 is read", view.dtype());
+    for (path, view) in views {
+        let shape = view.shape().to_vec();
+        if shape.len() > MAX_RANK || shape.contains(&0) {
+            bail!("{path} is {shape:?}: a weight has entries, and at most {MAX_RANK} axes");
         }
-        let (entries, _) = view.data().as_chunks::<4>();
-        let data = entries.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        weights.insert(path.to_owned(), Array { shape: view.shape().to_vec(), data });
+        let data = numbers(view.dtype(), view.data()).map_err(|error| anyhow!("{path} {error}"))?;
+        if let Some(number) = data.iter().find(|number| !number.is_finite()) {
+            bail!("{path} holds {number}");
+        }
+        weights.insert(path.to_owned(), Array { shape, data });
     }
     Ok(weights)
+}
+
+/// The numbers of a tensor as `f32`.
+fn numbers(dtype: Dtype, bytes: &[u8]) -> Result<Vec<f32>> {
+    /// Every `N` bytes as a number.
+    fn each<const N: usize>(bytes: &[u8], number: fn([u8; N]) -> f32) -> Vec<f32> {
+        bytes.as_chunks::<N>().0.iter().map(|bytes| number(*bytes)).collect()
+    }
+    match dtype {
+        Dtype::F32 => Ok(each(bytes, f32::from_le_bytes)),
+        Dtype::F16 => Ok(each(bytes, |bytes| f16::from_le_bytes(bytes).to_f32())),
+        Dtype::BF16 => Ok(each(bytes, |bytes| bf16::from_le_bytes(bytes).to_f32())),
+        Dtype::F64 => {
+            let wide = bytes.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes));
+            let narrow = |number: f64| match number as f32 {
+                infinite if infinite.is_infinite() && number.is_finite() => {
+                    Err(anyhow!("holds {number:e}, which is beyond the range of an f32"))
+                }
+                number => Ok(number),
+            };
+            wide.map(narrow).collect()
+        }
+        other => bail!("is {other:?}; only F16, BF16, F32 and F64 are read"),
+    }
+}
+
+/// The first name by order that a header has more than once: a map, which it is read into, keeps one of them in silence.
+fn repeated_name(bytes: &[u8]) -> Option<String> {
+    struct Names(BTreeSet<String>);
+    impl<'de> Visitor<'de> for Names {
+        type Value = Option<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the names of tensors")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut repeated = BTreeSet::new();
+            while let Some((name, _)) = map.next_entry::<String, IgnoredAny>()? {
+                if !self.0.insert(name.clone()) {
+                    repeated.insert(name);
+                }
+            }
+            Ok(repeated.pop_first())
+        }
+    }
+    let (length, rest) = bytes.split_first_chunk::<8>()?;
+    let header = rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    // What is no JSON has been told before.
+    serde_json::Deserializer::from_slice(header).deserialize_map(Names(BTreeSet::new())).ok().flatten()
 }
 
 #[cfg(test)]
@@ -228,8 +304,74 @@ mod tests {
     fn what_cannot_be_read_is_named() {
         let error = from_safetensors(b"GRADUS\r\n and more").unwrap_err().to_string();
         assert!(error.starts_with("not safetensors"), "{error}");
-        let view = TensorView::new(Dtype::F16, vec![2], &[0; 4]).unwrap();
-        let half = safetensors::serialize([("a.bias", view)], None).unwrap();
-        assert_eq!(from_safetensors(&half).unwrap_err().to_string(), "a.bias is F16; only F32 is read");
+        assert_eq!(
+            from_safetensors(&[0xff; 9]).unwrap_err().to_string(),
+            "not safetensors: header too large"
+        );
+        let written = |tensors: &[(&str, Dtype, &[usize], &[u8])]| {
+            let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+                (*name, TensorView::new(*dtype, shape.to_vec(), bytes).unwrap())
+            });
+            safetensors::serialize(views, None).unwrap()
+        };
+        let refused =
+            |bytes: &[u8]| from_safetensors(bytes).map_err(|error| format!("{error:#}")).unwrap_err();
+        for dtype in [Dtype::I8, Dtype::U8, Dtype::BOOL] {
+            let of_bytes =
+                [("c", dtype, &[1][..], &[0][..]), ("a", dtype, &[1], &[0]), ("b", dtype, &[1], &[0])];
+            // Of several the first by name, in every run.
+            let said = format!("a is {dtype:?}; only F16, BF16, F32 and F64 are read");
+            assert_eq!(refused(&written(&of_bytes)), said);
+        }
+        let nan = f16::NAN.to_le_bytes();
+        let nan = written(&[("b", Dtype::F16, &[1], &nan), ("a", Dtype::F16, &[1], &[0; 2])]);
+        assert_eq!(refused(&nan), "b holds NaN");
+        let infinite = written(&[("a", Dtype::BF16, &[1], &bf16::NEG_INFINITY.to_le_bytes())]);
+        assert_eq!(refused(&infinite), "a holds -inf");
+        let infinite = written(&[("a", Dtype::F64, &[1], &f64::INFINITY.to_le_bytes())]);
+        assert_eq!(refused(&infinite), "a holds inf");
+        let large = written(&[("a", Dtype::F64, &[1], &(-1e300f64).to_le_bytes())]);
+        assert_eq!(refused(&large), "a holds -1e300, which is beyond the range of an f32");
+        let none = written(&[("a", Dtype::F32, &[0, 2], &[])]);
+        assert!(refused(&none).starts_with("a is [0, 2]: a weight has entries"), "{}", refused(&none));
+        let deep = written(&[("a", Dtype::F32, &[1; 7], &[0; 4])]);
+        assert!(refused(&deep).contains("at most 6 axes"), "{}", refused(&deep));
+        let escape = written(&[("a\u{1b}[2J", Dtype::F32, &[1], &[0; 4])]);
+        assert_eq!(refused(&escape), "\"a\\u{1b}[2J\" is no name of a weight");
+    }
+
+    #[test]
+    fn a_header_with_one_name_twice_is_refused() {
+        let entry = r#""a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#;
+        for header in [format!("{{{entry},{entry}}}"), format!("{{{entry}}}")] {
+            let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+            bytes.extend_from_slice(header.as_bytes());
+            bytes.extend_from_slice(&1.5f32.to_le_bytes());
+            let read = from_safetensors(&bytes).map_err(|error| error.to_string());
+            match header.len() > 2 * entry.len() {
+                true => assert_eq!(read.unwrap_err(), "there are several tensors \"a\""),
+                false => assert_eq!(read.unwrap()["a"].data, [1.5]),
+            }
+        }
+    }
+
+    #[test]
+    fn halves_and_doubles_become_the_nearest_singles() {
+        let numbers = [0.1, -0.0, 65504.0, 5.960_464_5e-8, -1.0];
+        let f16s: Vec<u8> = numbers.iter().flat_map(|x| f16::from_f64(*x).to_le_bytes()).collect();
+        let bf16s: Vec<u8> = numbers.iter().flat_map(|x| bf16::from_f64(*x).to_le_bytes()).collect();
+        let f64s: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let view = |dtype, bytes| TensorView::new(dtype, vec![5], bytes).unwrap();
+        let views = [
+            ("half", view(Dtype::F16, &f16s)),
+            ("brain", view(Dtype::BF16, &bf16s)),
+            ("double", view(Dtype::F64, &f64s)),
+        ];
+        let weights = from_safetensors(&safetensors::serialize(views, None).unwrap()).unwrap();
+        let bits = |name: &str| weights[name].data.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        // 1638/2^14, the largest half, and the smallest above 0; of a bfloat16 the high half of an f32's bits is all there is.
+        assert_eq!(bits("half"), [0.099_975_586f32, -0.0, 65504.0, 5.960_464_5e-8, -1.0].map(f32::to_bits));
+        assert_eq!(bits("brain"), [0x3dcd_0000, 0x8000_0000, 0x4780_0000, 0x3380_0000, 0xbf80_0000]);
+        assert_eq!(bits("double"), numbers.map(|x| (x as f32).to_bits()));
     }
 }

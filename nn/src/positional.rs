@@ -15,6 +15,9 @@ pub enum PositionalEncoding<T: Float = f32> {
     Learned(Param<T>),
 }
 
+/// The most positions whose sines and cosines are held: `max_length` is no promise that so many come.
+const HELD: usize = 4096;
+
 impl<T: Float> Parameters<T> for PositionalEncoding<T> {
     fn visit<'a>(&'a self, path: &mut Path, f: &mut dyn FnMut(&str, &'a Param<T>)) {
         if let Self::Learned(table) = self {
@@ -38,7 +41,7 @@ impl<T: Float> PositionalEncoding<T> {
     pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
         config.demand_valid("positions");
         match config.positions {
-            Positions::Sinusoidal => Self::Sinusoidal(waves(config.max_length, config.d_model)),
+            Positions::Sinusoidal => Self::Sinusoidal(waves(config.max_length.min(HELD), config.d_model)),
             Positions::Learned => Self::Learned(init.table(config.max_length, config.d_model)),
         }
     }

@@ -272,9 +272,9 @@ pub fn train_tokenizers(pairs: &[Pair], config: &Config) -> Result<(Tokenizer, T
 /// # Errors
 /// Where one cannot be read.
 pub fn tokenizers_of(checkpoint: &Checkpoint) -> Result<(Tokenizer, Tokenizer)> {
-    let source = Tokenizer::from_json(&checkpoint.source_tokenizer)?;
+    let source = Tokenizer::from_json(&checkpoint.source_tokenizer).context("source_tokenizer")?;
     let target = match &checkpoint.target_tokenizer {
-        Some(json) => Tokenizer::from_json(json)?,
+        Some(json) => Tokenizer::from_json(json).context("target_tokenizer")?,
         None => source.clone(),
     };
     Ok((source, target))

@@ -62,6 +62,7 @@ impl Trainer {
         trainer.take_moments(&checkpoint, training).with_context(|| name.clone())?;
         let Some(training) = checkpoint.training else { unreachable!("looked at above") };
         trainer.progress = training.progress;
+        trainer.check_place().with_context(|| name.clone())?;
         trainer.recent = training.recent;
         trainer.spikes = training.spikes;
         trainer.metrics = training.metrics;
@@ -119,7 +120,7 @@ impl Trainer {
         } else {
             load_weights(&mut self.model, &checkpoint.weights)?;
         }
-        let train = &self.config.train;
+        let train = self.config.train.clone();
         let Progress { step, epoch, batch, best, since_best, .. } = training.progress;
         if keeps(Reset::Schedule) {
             self.progress.step = step;
@@ -132,6 +133,7 @@ impl Trainer {
                 bail!("its batches are made with another train.seed or train.batch_tokens: --reset data");
             }
             (self.progress.epoch, self.progress.batch) = (epoch, batch);
+            self.check_place()?;
         }
         if keeps(Reset::Best) && best.is_some() {
             if stored.best != train.best {
@@ -147,6 +149,16 @@ impl Trainer {
             self.recent.clone_from(&training.recent);
         }
         self.reporter.line(&format!("begins with {} after step {step}", path.display()));
+        Ok(())
+    }
+
+    /// Makes sure that the place in the training text is one that there is.
+    fn check_place(&mut self) -> Result<()> {
+        self.plan_batches();
+        let (Progress { epoch, batch, .. }, batches) = (&self.progress, self.plan.len());
+        if *batch >= batches {
+            bail!("stands at batch {batch} of epoch {epoch}, which has {batches}");
+        }
         Ok(())
     }
 

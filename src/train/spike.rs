@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 /// The losses and gradient norms of the last steps, to tell what stands out from them.
@@ -43,6 +44,21 @@ const LOSS_FACTOR: f64 = 1.5;
 const NORM_FACTOR: f64 = 4.0;
 
 impl Spikes {
+    /// What a checkpoint holds.
+    ///
+    /// # Errors
+    /// Where no training leaves such numbers behind.
+    pub(crate) fn restored(losses: Vec<f64>, norms: Vec<f64>, wait: u64) -> Result<Self> {
+        ensure!(
+            losses.len() == norms.len() && losses.len() <= WINDOW,
+            "{} losses and {} norms of at most {WINDOW} steps",
+            losses.len(),
+            norms.len()
+        );
+        ensure!(wait <= QUIET, "waits for {wait} steps, and {QUIET} are the most");
+        Ok(Self { losses: losses.into(), norms: norms.into(), wait })
+    }
+
     /// Takes the numbers of a step, and says whether one stands out from those before.
     pub fn take(&mut self, loss: f64, norm: f64) -> Option<Spike> {
         let mut found = None;

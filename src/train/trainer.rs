@@ -272,7 +272,7 @@ impl Trainer {
     }
 
     /// Plans the next pass over the text where the last one is complete.
-    fn plan_batches(&mut self) {
+    pub(super) fn plan_batches(&mut self) {
         if self.plan.is_empty() {
             let train = &self.config.train;
             self.data.begin_epoch(self.progress.epoch, train.thread_count());

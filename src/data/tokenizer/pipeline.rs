@@ -22,6 +22,13 @@ const SPACES: &str = r"[\s\p{Cc}▁]+";
 /// symbol, so that it ends a word.
 const WORDS: &str = r"▁?[^\p{P}\p{S}]+|▁?[\p{P}\p{S}]";
 
+/// What separated words before the steps were these.
+const OLD_SPACES: &str = r"\s+";
+
+/// The patterns of tokenizers of this program, now or before. No others are run: what a pattern of a foreign file takes is
+/// anyone's guess.
+pub(super) const PATTERNS: [&str; 4] = [INVISIBLE, SPACES, WORDS, OLD_SPACES];
+
 /// The order matters: an invisible character may part a letter from its accent, NFKC makes spaces out of other characters,
 /// and lower-casing "İ" leaves two characters that must be put in order again.
 pub(super) fn normalizer(config: &TokenizerConfig) -> Result<NormalizerWrapper> {

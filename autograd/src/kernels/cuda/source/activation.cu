@@ -9,14 +9,25 @@
 #define GELU_SLOPE 1.5957691216057308f
 #define GELU_CUBE 0.07135481627f
 
+// Far from 0 GELU and SiLU are 0 or x, and their slopes 0 or 1, exactly. The formulas are computed only nearer, where no power
+// of x overflows: 0 * inf would be no number.
+#define GELU_FAR 21.f
+#define SILU_FAR 700.f
+
+// x, no further from 0 than `far`; NaN stays what it is.
+INLINE float near(float x, float far) { return x < -far ? -far : x > far ? far : x; }
+
 // Where the exponential overflows, 1/(1 + inf) = 0 is what it should be.
 INLINE float sigmoid(float z) { return 1.f / (1.f + expf(-z)); }
 
 INLINE float activate(int kind, float x) {
     switch (kind) {
         case RELU: return x > 0.f ? x : 0.f;
-        case GELU: return x * sigmoid(x * (x * x * GELU_CUBE + GELU_SLOPE));
-        case SILU: return x * sigmoid(x);
+        case GELU: {
+            const float n = near(x, GELU_FAR);
+            return x < -GELU_FAR ? 0.f : x * sigmoid(n * (n * n * GELU_CUBE + GELU_SLOPE));
+        }
+        case SILU: return x < -SILU_FAR ? 0.f : x * sigmoid(near(x, SILU_FAR));
         default: return x;
     }
 }
@@ -25,12 +36,14 @@ INLINE float activation_slope(int kind, float x) {
     switch (kind) {
         case RELU: return x > 0.f ? 1.f : 0.f;
         case GELU: {
-            const float s = sigmoid(x * (x * x * GELU_CUBE + GELU_SLOPE));
-            return s * (1.f + x * (x * x * (3.f * GELU_CUBE) + GELU_SLOPE) * (1.f - s));
+            const float n = near(x, GELU_FAR);
+            const float s = x < -GELU_FAR ? 0.f : sigmoid(n * (n * n * GELU_CUBE + GELU_SLOPE));
+            return s * (1.f + n * (n * n * (3.f * GELU_CUBE) + GELU_SLOPE) * (1.f - s));
         }
         case SILU: {
-            const float s = sigmoid(x);
-            return s * (1.f + x * (1.f - s));
+            const float n = near(x, SILU_FAR);
+            const float s = x < -SILU_FAR ? 0.f : sigmoid(n);
+            return s * (1.f + n * (1.f - s));
         }
         default: return 1.f;
     }

@@ -145,7 +145,9 @@ pub(super) fn rule_cell(
         let values: Vec<&Tensor<f64>> = (node.inputs.iter())
             .map(|&other| if other == input { &moved } else { &nodes[other].value })
             .collect();
-        tape.rerun(node.id, &values).map_or(f64::NAN, |y| product(&y))
+        // By its place: the tape may be another than that of the record, with a bug planted on it.
+        let id = tape.nth(node.id.index()).id();
+        tape.rerun(id, &values).map_or(f64::NAN, |y| product(&y))
     };
     // Alone, an op is not so curved, and a longer step is less rounded.
     let step = 10.0 * STEP * x.as_slice()[at].abs().max(1.0);

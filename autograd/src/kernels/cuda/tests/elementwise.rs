@@ -100,6 +100,30 @@ fn activations(device: &Device, n: usize) {
         backward(&wide(&x), &wide(&dy), &mut expected, false);
         assert_near(&back, &expected, 1e-6);
     }
+    far_activations(device);
+}
+
+/// Where powers of x are infinite in `f32`, and the activation is 0 or x.
+fn far_activations(device: &Device) {
+    let x = [-200.0, 1e20, -1e20, f32::MAX, f32::MIN];
+    let n = x.len();
+    let (dx, ones, count) = (device.floats(&x), device.floats(&[1.0; 5]), U64(n as u64));
+    for (kind, (forward, backward)) in ACTIVATIONS.iter().enumerate() {
+        let kind = I32(kind as i32);
+        let (y, slope, mut expected) = (device.room(n), device.room(n), [0.0; 5]);
+        device.launch("activation", any(n), &[kind, Address(dx), Address(y), count]);
+        let arguments = [kind, Address(dx), Address(ones), Address(slope), count, I32(0)];
+        device.launch("activation_backward", any(n), &arguments);
+        let assert_exact = |got: &[f32], expected: &[f64]| {
+            // What `f64` gives below the smallest number of `f32` is 0 there.
+            let same = |(got, expected): (&f32, &f64)| *got == *expected as f32;
+            assert!(got.iter().zip(expected).all(same), "{got:?} is not {expected:?}");
+        };
+        forward(&wide(&x), &mut expected);
+        assert_exact(&device.read(y, n), &expected);
+        backward(&wide(&x), &wide(&[1.0; 5]), &mut expected, false);
+        assert_exact(&device.read(slope, n), &expected);
+    }
 }
 
 fn rows_of(device: &Device, rows: usize, n: usize) {

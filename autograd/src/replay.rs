@@ -175,9 +175,9 @@ mod tests {
             assert!(said.starts_with(node), "{said}");
         }
         let said = refusal(|tape, [own, _]| _ = tape.rerun(own, &[&moved()]));
-        assert!(said.contains("rerun: 1 inputs for node #1, which has 2"), "{said}");
+        assert!(said.contains("rerun: 1 inputs for the 2 of #1 mul"), "{said}");
         let said = refusal(|tape, [own, _]| _ = tape.rerun(own, &[&moved(), &Tensor::zeros([3])]));
-        assert!(said.contains("rerun: an input of node #1 is [], not [3]"), "{said}");
+        assert!(said.contains("rerun: an input of #1 mul is [], not [3]"), "{said}");
         let said = refusal(|tape, _| _ = tape.nth(2));
         assert!(said.starts_with("tape: no node #2 on "), "{said}");
         let said = refusal(|tape, [own, _]| {

@@ -21,7 +21,7 @@ use autograd::kernels::{AdamItem, Gathered, Row, adam};
 use autograd::ops::attention::{Attention, Packed};
 use autograd::ops::permute::Permute;
 use autograd::{
-    Backward, Dependence, Ids, Keep, Op, Param, Shape, Tape, Tensor, Var, audit, depends, hvp, jvp,
+    Backward, Dependence, Gradients, Ids, Keep, Op, Param, Shape, Tape, Tensor, Var, audit, depends, hvp, jvp,
 };
 
 /// `(file:function, what is said, the call)`
@@ -223,6 +223,42 @@ const PANICS: &[Panic] = &[
     ("ids.rs:new", "ids: 2 entries do not fill [3]", || {
         Ids::new([3], [1, 2]);
     }),
+    ("gradients.rs:wrt", "is on another tape than the loss", || {
+        let [tape, other] = [Tape::<f32>::eval(), Tape::eval()];
+        let x = tape.input(Tensor::scalar(1.0));
+        let elsewhere = other.input(Tensor::scalar(1.0));
+        (x * x).backward().wrt(elsewhere);
+    }),
+    ("gradients.rs:wrt", "is no input; ask for parameters with get", || {
+        let tape = Tape::<f32>::eval();
+        let x = tape.input(Tensor::scalar(1.0));
+        let y = x * x;
+        y.backward().wrt(y);
+    }),
+    ("gradients.rs:sum", "gradients: one part of a sum has [2] where another has [3]", || {
+        let mut param = Param::new(ones(&[2]));
+        let gradients = |param: &Param<f32>| {
+            let tape = Tape::eval();
+            tape.param(param).sum().backward()
+        };
+        let two = gradients(&param);
+        *param.value_mut() = ones(&[3]);
+        let _ = Gradients::sum(vec![two, gradients(&param)], 1);
+    }),
+    ("gradients.rs:clip_norm", "clip_norm: the limit NaN is not a number from 0 up", || {
+        let tape = Tape::<f32>::eval();
+        let x = tape.input(Tensor::scalar(1.0));
+        (x * x).backward().clip_norm(f64::NAN);
+    }),
+    ("paths.rs:paths", "paths: none of the 1 parameters on this tape is of this model, which has 1", || {
+        let [mine, other] = [(); 2].map(|()| Param::new(ones(&[2])));
+        let tape = Tape::<f32>::eval();
+        tape.param(&mine);
+        tape.paths(&other);
+    }),
+    ("replay.rs:nth", "tape: no node #0", || {
+        Tape::<f32>::eval().nth(0);
+    }),
     ("ids.rs:new", "shape: [1099511627776, 1099511627776] has more entries", || {
         Ids::new(UNCOUNTABLE, []);
     }),
@@ -239,12 +275,12 @@ const PANICS: &[Panic] = &[
         let tape = Tape::eval();
         tape.apply(Misshapen, [tape.input(ones(&[2]))]).backward_with(ones(&[2]));
     }),
-    ("replay.rs:at", "tape: no node #0", || {
+    ("replay.rs:at", "tape: node #0 is of another tape", || {
         let elsewhere = Tape::<f32>::eval();
         let node = elsewhere.input(Tensor::scalar(1.0)).id();
         Tape::<f32>::eval().at(node);
     }),
-    ("replay.rs:replay", "tape: no node #2", || {
+    ("replay.rs:replay", "tape: node #2 is of another tape", || {
         let [tape, longer] = [Tape::<f32>::eval(), Tape::eval()];
         let x = tape.input(Tensor::scalar(1.0));
         let root = longer.input(Tensor::scalar(1.0)).scale(2.0).scale(2.0).id();
@@ -260,7 +296,7 @@ const PANICS: &[Panic] = &[
         let x = tape.constant(Tensor::scalar(1.0));
         tape.replay(x.id(), x.value(), x.id());
     }),
-    ("replay.rs:rerun", "tape: no node #0", || {
+    ("replay.rs:rerun", "tape: node #0 is of another tape", || {
         let elsewhere = Tape::<f32>::eval();
         let node = elsewhere.input(Tensor::scalar(1.0)).id();
         Tape::<f32>::eval().rerun(node, &[]);
@@ -270,7 +306,7 @@ const PANICS: &[Panic] = &[
         let x = tape.input(Tensor::scalar(1.0));
         tape.rerun((x * x).id(), &[&x.value()]);
     }),
-    ("replay.rs:op_of", "tape: no node #0", || {
+    ("replay.rs:op_of", "tape: node #0 is of another tape", || {
         let elsewhere = Tape::<f32>::eval();
         let node = elsewhere.input(Tensor::scalar(1.0)).id();
         Tape::<f32>::eval().op_of(node, |_: &Permute| ());

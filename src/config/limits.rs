@@ -21,7 +21,7 @@ pub const MAX_ACCUMULATE: usize = 1 << 16;
 pub const MAX_AVERAGE: usize = 1024;
 
 /// The largest vocabulary.
-pub const MAX_VOCAB_SIZE: usize = 1 << 20;
+pub const MAX_VOCAB_SIZE: usize = crate::data::tokenizer::LARGEST_VOCABULARY;
 
 /// The most layers of an encoder or a decoder.
 pub const MAX_LAYERS: usize = 1024;

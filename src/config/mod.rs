@@ -215,7 +215,7 @@ mod tests {
             ("ema = 1.0", "train.ema = 1 is not in [0, 1)"),
             ("patience = 0", "train.patience must not be 0"),
             ("validate_beam = 0", "train.validate_beam must not be 0"),
-            ("validate_beam = 10001", "train.validate_beam = 10001 is more than 10000"),
+            ("validate_beam = 100001", "train.validate_beam = 100001 is more than 100000"),
             (
                 "schedule = { kind = \"constant\", rate = -1.0 }",
                 "train.schedule: rate = -1 is not a positive number",

@@ -51,7 +51,7 @@ impl Default for Search {
 
 impl Search {
     /// The most hypotheses of a source that can be followed at once, or targets that can be drawn for it.
-    pub const MOST_HYPOTHESES: usize = 10_000;
+    pub const MOST_HYPOTHESES: usize = 100_000;
 
     /// One most probable word after the other.
     pub fn greedy() -> Self {

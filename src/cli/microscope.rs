@@ -13,7 +13,7 @@ use super::model::LoadedModel;
 use crate::checkpoint::write_aside;
 use crate::data::tokenizer::Tokenizer;
 use crate::decode::{Search, translate};
-use crate::teach::microscope::{Film, Specimen, train_builtin};
+use crate::teach::microscope::{BUILTIN_SMOOTHING, BUILTIN_STEPS, Film, Specimen, train_builtin};
 use crate::train::Reporter;
 
 /// Write a page that shows every number of one backward pass
@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     /// Folder of a run, or a checkpoint
     #[arg(long, value_name = "RUN", required_unless_present = "builtin", conflicts_with = "builtin")]
     model: Option<PathBuf>,
-    /// Train a small model first, for half a minute, and film it
+    /// Train a small model first, for about a minute, and film it
     #[arg(long)]
     builtin: bool,
     /// The sentence to read
@@ -50,7 +50,7 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with = "attention_dropout")]
     no_dropout: bool,
     /// Steps of the training that --builtin does
-    #[arg(long, value_name = "N", default_value_t = 1500, requires = "builtin")]
+    #[arg(long, value_name = "N", default_value_t = BUILTIN_STEPS, requires = "builtin")]
     steps: u64,
     /// Threads of that training; 0 for one a core
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -63,7 +63,7 @@ pub(super) struct Arguments {
 /// What `--builtin` shows where no sentence is named.
 const PAIR: [&str; 2] = ["The white cat sees the dog.", "Le chat blanc voit le chien."];
 
-/// The smoothing of labels under the microscope.
+/// The smoothing of labels under the microscope, of a model of one's own.
 const SMOOTHING: f64 = 0.1;
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -139,7 +139,8 @@ fn under(
         }
     };
     let seed = (!arguments.no_dropout).then_some(1);
-    let mut specimen = Specimen::new(model, tokenizers, source, target, SMOOTHING, seed)?;
+    let smoothing = if arguments.builtin { BUILTIN_SMOOTHING } else { SMOOTHING };
+    let mut specimen = Specimen::new(model, tokenizers, source, target, smoothing, seed)?;
     if let Some(p) = arguments.attention_dropout {
         specimen.drop_attention(p);
     }

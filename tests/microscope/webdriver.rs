@@ -77,6 +77,13 @@ impl Browser {
             } } }),
         );
         browser.session = format!("{base}/session/{}", answer["sessionId"].as_str().unwrap());
+        browser.send("/timeouts", &json!({ "script": 170_000 }));
+        if width >= 500 {
+            // The page's own size, without what surrounds it.
+            let params = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+            let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": params });
+            browser.send("/goog/cdp/execute", &command);
+        }
         Some(browser)
     }
 
@@ -91,6 +98,20 @@ impl Browser {
 
     pub(super) fn go(&self, url: &str) {
         self.send("/url", &json!({ "url": url }));
+    }
+
+    /// Goes back in the history.
+    pub(super) fn back(&self) {
+        self.send("/back", &json!({}));
+    }
+
+    /// Waits until a script in the page gives `true`: for what the browser does when the script has ended.
+    pub(super) fn until(&self, script: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.run(script) != true {
+            assert!(Instant::now() < deadline, "never true: {script}");
+            std::thread::yield_now();
+        }
     }
 
     /// Runs a script in the page and gives what it returns.

@@ -149,6 +149,7 @@ fn bug(bug: &Planted, detail: Detail) -> Value {
             "kind": "value", "at": at, "wrong": value.as_slice()[*at], "right": right, "tensor": encode(value),
         }),
     };
+    let poisoned: Vec<usize> = poisoned.iter().map(|&(place, _)| place).collect();
     let Checks { found, missed, idle } = checks(fault.op, fault.name);
     json!({
         "op": fault.op, "name": fault.name, "what": fault.what, "culprit": culprit, "wrong": wrong,

@@ -21,7 +21,7 @@ function drawBanner() {
   if (place.dataset.key === key) return;
   place.dataset.key = key;
   place.hidden = !bug;
-  place.replaceChildren(...(bug ? [el("b", {}, `${t("planted")}: ${bugTitle(bug)}`), ` — ${bugWhat(bug)}. `, t("culprit_is"), " ", nodeLink(bug.culprit), ". ", t("bug_maps"), " ", el("button", { id: "heal", onclick: () => plant(null) }, t("heal"))] : []));
+  place.replaceChildren(...(bug ? [el("b", {}, `${t("planted")}${t("colon")}${bugTitle(bug)}`), ` — ${bugWhat(bug)}${t("stop")}`, t("culprit_is"), " ", nodeLink(bug.culprit), t("stop"), t("bug_maps"), " ", el("button", { id: "heal", onclick: () => plant(null) }, t("heal"))] : []));
 }
 
 function bugsView() {
@@ -41,17 +41,17 @@ function bugsView() {
   const numbers = wrong.kind === "value"
     ? [[t("with_bug"), wrong.wrong], [t("without_bug"), wrong.right], [t("loss_with_bug"), bug.loss], [t("loss_without_bug"), R.loss]]
     : [[t("with_bug"), wrong.wrong], [t("numeric"), wrong.numeric], [t("without_bug"), wrong.right]];
-  const item = (name, mark, kind) => el(`li.${kind}`, {}, mark, " ", el("b", {}, name), ": ", CHECKS[state.language][name] || "");
+  const item = (name, mark, kind) => el(`li.${kind}`, {}, mark, " ", el("b", {}, name), t("colon"), CHECKS[state.language][name] || "");
   const list = (id, title, names, mark, kind, about) => (names.length ? el("div", {}, el("h3", {}, t(title)), about ? el("p.about", {}, t(about)) : null, el("ul.checks", { id }, names.map((name) => item(name, mark(), kind)))) : null);
   const partly = [...replayed().grads.values(), ...replayed().values.values()].includes(null);
   const statements = once(`broken${state.bug}/${state.language}`, brokenStatements);
   return [top,
     el("section.card.red", { id: "bug-card", "data-node": id, "data-red": "yes" }, el("h2", {}, nodeLink(id, `#${id}`), " ", el("span.mono", {}, pathOf(id)), " ", el("span.badge.wrong", {}, t("wrong_rule"))),
-      el("p", {}, el("b", {}, bugTitle(bug)), " — ", bugWhat(bug), ". ", node.rule ? [t("right_rule"), " ", el("span.mono", {}, node.rule)] : ""),
+      el("p", {}, el("b", {}, bugTitle(bug)), " — ", bugWhat(bug), t("stop"), node.rule ? [t("right_rule"), " ", el("span.mono", {}, node.rule)] : ""),
       el("p.about", {}, t(wrong.kind === "rule" ? "kind_rule" : wrong.kind === "sum" ? "kind_sum" : "kind_value")),
       el("table", {}, el("caption", {}, t("farthest_cell", { cell: where })), el("tbody", {}, numbers.map(([name, x]) => el("tr", {}, el("td", {}, name), el("td.number", {}, num(x, 8)))))), maps,
       el("p", {}, t("poisoned", { n: bug.poisoned.length, all: N.filter((x) => x.gnorm !== null).length }))),
-    panel(t("broken"), `${t(statements.length ? "broken_about" : partly ? "broken_unknown" : "broken_none")}${statements.length && partly ? ` ${t("broken_unknown")}` : ""}`, el("ul.checks", { id: "broken" }, statements.map(([tab, text, to]) => el("li", {}, tick(false), " ", el("button.link", { onclick: () => { change({ tab, cell: null, ...to }); showView(); } }, t("tab_" + tab)), ": ", text)))),
+    panel(t("broken"), `${t(statements.length ? "broken_about" : partly ? "broken_unknown" : "broken_none")}${statements.length && partly ? ` ${t("broken_unknown")}` : ""}`, el("ul.checks", { id: "broken" }, statements.map(([tab, text, to]) => el("li", {}, tick(false), " ", el("button.link", { onclick: () => { change({ tab, cell: null, ...to }); showView(); } }, t("tab_" + tab)), t("colon"), text)))),
     panel(t("who_sees"), t("who_sees_about"), el("div.two", {},
       list("found", "finds_it", bug.found, () => el("span.tick", { "aria-hidden": "true" }, "✓"), "found"),
       list("missed", "misses_it", bug.missed, () => el("span.cross", { "aria-hidden": "true" }, "✗"), "missed"),
@@ -88,6 +88,6 @@ function brokenStatements() {
 }
 
 function bugTable() {
-  return panel(t("all_bugs", { n: R.bugs.length }), null, el("div.scroll", {}, el("table", {}, el("thead", {}, el("tr", {}, ["op", t("bug"), t("what_is_wrong"), t("finds_it"), ""].map((x) => el("th", {}, x)))),
+  return panel(t("all_bugs", { n: R.bugs.length }), null, el("div.scroll", {}, el("table.bug-table", {}, el("thead", {}, el("tr", {}, ["op", t("bug"), t("what_is_wrong"), t("finds_it"), ""].map((x) => el("th", {}, x)))),
     el("tbody", {}, R.bugs.map((bug, k) => el("tr", {}, el("td.mono", {}, bug.op), el("td", {}, bugTitle(bug).replace(/^[^:：]*[:：]\s*/, "")), el("td", {}, bugWhat(bug)), el("td", {}, `${bug.found.length} / ${bug.found.length + bug.missed.length}`), el("td", {}, el("button", { onclick: () => plant(k) }, t("plant")))))))));
 }

@@ -8,7 +8,7 @@ function facts() {
   const outcomes = range(N.length).map(verdictOf), count = (what) => outcomes.filter((x) => x === what).length;
   const loss = replayed() ? value(R.root)?.[0] : R.loss;
   return [f.source ? el("span.sentence", {}, "“", f.source, "” → “", f.target, "”") : "", " ", model, " ", t(f.smoothing === undefined ? "facts_loss" : f.smoothing ? "facts_loss_smoothed" : "facts_loss_token", { x: num(loss, 6), e: num(f.smoothing) }), " ", el("b", { id: "precision" }, t("facts_precision", { computed: R.computed, stored: type })), " ",
-    el("span", { id: "checked-count" }, t(replayed() ? "facts_checked_bug" : "facts_checked", { n: count("agrees") + count("disagrees"), right: count("agrees"), wrong: count("disagrees") })), count("zero") ? [" ", el("span", { id: "zero-count" }, t("facts_zero", { n: count("zero") }))] : "", count("blind") ? " " + t("facts_blind", { n: count("blind") }) : "", count("unknown") ? " " + t("facts_unknown", { n: count("unknown") }) : "",
+    count("agrees") + count("disagrees") === 0 ? "" : el("span", { id: "checked-count" }, t(replayed() ? "facts_checked_bug" : "facts_checked", { n: count("agrees") + count("disagrees"), right: count("agrees"), wrong: count("disagrees") })), count("zero") ? [" ", el("span", { id: "zero-count" }, t("facts_zero", { n: count("zero") }))] : "", count("blind") ? " " + t("facts_blind", { n: count("blind") }) : "", count("unknown") ? " " + t("facts_unknown", { n: count("unknown") }) : "",
     f.dropout ? " " + t("facts_dropout") : "", R.weights_left_out ? " " + t("facts_weights") : ""];
 }
 

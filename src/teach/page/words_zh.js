@@ -3,7 +3,7 @@
 const ZH = {
   title: "梯度显微镜", skip: "跳到主视图", tour_start: "导览", strip_title: "计算记录（tape）",
   tab_tape: "计算记录与节点", tab_lab: "注意力实验台", tab_words: "预测", tab_norm: "LayerNorm", tab_bugs: "植入的错误", tab_flow: "梯度流向", tab_film: "训练影片",
-  colours: "颜色刻度", scale_linear: "线性", scale_root: "平方根",
+  colon: "：", stop: "。", colours: "颜色刻度", scale_linear: "线性", scale_root: "平方根",
   facts_model: "模型：{enc} + {dec} 层，D {d}，{heads} 个注意力头，F {ffn}，{norm}-norm，{n} 个参数。", facts_loss: "损失 {x} nat。", facts_loss_token: "每词元损失 {x} nat（交叉熵）。", facts_loss_smoothed: "每词元损失 {x} nat，含标签平滑 {e}。",
   facts_precision: "以 {computed} 计算；{stored}。", stored_f64: "本页数字为 f64", stored_f32: "本页数字为 f32（7 位有效数字）", stored_mixed: "注意力与 LayerNorm 的数字为 f64，其余为 f32（7 位有效数字）；每张图都注明类型",
   facts_checked: "可核对的 {n} 个梯度中，{right} 个与有限差分一致。", facts_checked_bug: "植入错误后，可核对的 {n} 个梯度中有 {wrong} 个与有限差分不符。", facts_zero: "另有 {n} 个梯度在数学上恒为零，单独计数。", facts_blind: "{n} 个梯度小到与舍入误差无法区分，不计入。", facts_unknown: "{n} 个梯度在植入错误后无法重新核对。", facts_dropout: "这是一次训练前向：dropout 生效。", facts_weights: "为了控制页面大小，省略了权重矩阵。",

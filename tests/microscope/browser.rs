@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use gradus::autograd::faults::{self, Fault};
 use serde_json::{Value, json};
 
+use super::builtin;
 use super::webdriver::Browser;
-use super::{builtin, page_file};
 
 const RIGHT: &str = "\u{e014}";
 const ENTER: &str = "\u{e007}";
@@ -29,8 +29,14 @@ fn open((width, height): (u32, u32)) -> Option<Browser> {
     // What the browser's own first page asks for is not this page's doing.
     browser.go("about:blank");
     browser.log("performance");
-    browser.go(&format!("file://{}", page_file().display()));
+    std::fs::write(browser.folder().join("page.html"), &builtin().1).unwrap();
+    browser.go(&page_of(&browser));
     Some(browser)
+}
+
+/// The address of the page, without what comes after `#`.
+fn page_of(browser: &Browser) -> String {
+    format!("file://{}", browser.folder().join("page.html").display())
 }
 
 /// Goes to an address of the page before the script goes on. (Browsers refuse hundreds of entries in their history.)
@@ -423,7 +429,7 @@ fn an_address_opens_the_same_page_back_undoes_and_a_pasted_link_is_followed() {
     {
         assert!(visited.last().unwrap().0.contains(part), "{part} is not in {}", visited.last().unwrap().0);
     }
-    let page = format!("file://{}", page_file().display());
+    let page = page_of(&browser);
     let mut back = visited.iter().rev();
     back.next();
     for (address_before, state_before) in back {

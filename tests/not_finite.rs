@@ -92,17 +92,38 @@ fn steps_that_overflow_can_be_left_out_and_are_counted_over_all_parts_of_a_run()
 }
 
 #[test]
-fn a_rate_that_breaks_the_weights_leaves_no_broken_checkpoint_skip_or_not() {
-    for more in [&[][..], &["--skip-nonfinite"]] {
+fn a_rate_that_makes_nothing_but_nonsense_ends_the_training_skip_or_not() {
+    for (more, expected) in [
+        (&[][..], "is the first to give"),
+        (&["--skip-nonfinite"], "step 21: 20 steps in a row were left out"),
+    ] {
         let project = small_project();
         let folder = project.path();
         let arguments =
-            ["train", "--config", "small.toml", "--out", "run", "--steps", "50", "--rate", "1e38"];
+            ["train", "--config", "small.toml", "--out", "run", "--steps", "50", "--rate", "1e30"];
         let output = run(folder, &[&arguments[..], &["--warmup", "1"], more].concat());
         assert_eq!(output.status.code(), Some(1));
         let said = last_line(&output);
-        assert!(said.contains("param [") && said.contains(" of ") && said.contains(") holds "), "{said}");
-        assert!(said.contains("no checkpoint was saved before"), "{said}");
-        assert!(!last(folder, "run").exists());
+        assert!(said.contains(expected) && said.contains("a lower rate may help"), "{said}");
+        // What is saved is whole: numbers, if no good ones.
+        assert_eq!(Checkpoint::load(&last(folder, "run")).is_ok(), !more.is_empty(), "{said}");
     }
+}
+
+#[test]
+fn a_training_of_which_most_steps_were_left_out_is_no_success() {
+    let project = small_project();
+    let folder = project.path();
+    let arguments = ["train", "--config", "small.toml", "--out", "run", "--steps", "10", "--rate", "1e30"];
+    let output = run(folder, &[&arguments[..], &["--warmup", "1", "--skip-nonfinite"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let said = last_line(&output);
+    assert!(said.contains("9 of 10 steps were left out"), "{said}");
+    assert!(
+        !String::from_utf8_lossy(&output.stderr).contains("the best so far"),
+        "NaN is better than nothing"
+    );
+    // What there is can be looked at.
+    let report = run(folder, &["report", "run"]);
+    assert!(report.status.success(), "{}", String::from_utf8_lossy(&report.stderr));
 }

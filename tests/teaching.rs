@@ -47,7 +47,7 @@ fn a_training_leaves_a_report_that_needs_nothing_but_itself() {
     let text = fs::read_to_string(&metrics).unwrap();
     fs::write(&metrics, format!("{{\n{text}")).unwrap();
     assert!(complaint(folder, &["report", "run"]).contains("run/metrics.jsonl:1: "));
-    assert!(complaint(folder, &["report", "a.txt"]).contains("a.txt: no such folder"));
+    assert!(complaint(folder, &["report", "a.txt"]).contains("a.txt: is a file, not the folder of a run"));
 
     let tape = ["tape", "--model", "run", "--source", "one two", "--target", "two one", "--json"];
     let tape: Value = serde_json::from_str(&output(folder, &tape)).unwrap();
@@ -78,6 +78,86 @@ fn a_tape_is_printed_in_four_forms() {
     let arrows = chart.matches(" --> ").count() + chart.matches(" -.-> ").count();
     assert_eq!((chart.matches("[\"").count(), arrows), (nodes.len(), edges));
     assert!(complaint(folder.path(), &["tape", "--target", " "]).contains("--target: no words"));
+}
+
+#[test]
+fn the_unfused_tape_has_the_attention_that_the_readme_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    // What stands there of each node: numbers and shapes are those of a model.
+    let told = |line: &str| -> Vec<String> {
+        let columns = line.split("  ").map(str::trim).filter(|column| !column.is_empty());
+        columns.filter(|column| !column.starts_with(['#', '['])).map(str::to_owned).collect()
+    };
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let shown = readme.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let shown: Vec<_> = shown.lines().map(told).collect();
+    assert!(shown.len() >= 4, "{shown:?}");
+    for option in ["--explained", "--unfused"] {
+        let tape = output(folder.path(), &["tape", option]);
+        let tape: Vec<_> = tape.lines().map(told).collect();
+        assert!(
+            tape.windows(shown.len()).any(|lines| lines == shown),
+            "{option}: {shown:?} is not in {tape:?}"
+        );
+    }
+    let fused = output(folder.path(), &["tape"]);
+    assert!(!fused.contains("masked_softmax") && fused.contains("attention"), "fused where nothing is said");
+}
+
+#[test]
+fn pages_speak_english_and_chinese() {
+    let project = small_project();
+    let folder = project.path();
+    output(folder, &["train", "--config", "small.toml", "--out", "run", "--steps", "20", "--json"]);
+    let report = fs::read_to_string(folder.join("run/report.html")).unwrap();
+    for (english, chinese) in
+        [("Loss", "损失"), ("Gradient norm", "梯度范数"), ("Configuration", "配置"), ("head 1", "注意力头 1")]
+    {
+        let both = format!(
+            "<span class=\"en\" lang=\"en\">{english}</span><span class=\"zh\" lang=\"zh-Hans\">{chinese}</span>"
+        );
+        let strong = format!(
+            "<span class=\"en\" lang=\"en\"><strong>{english}</strong></span><span class=\"zh\" lang=\"zh-Hans\"><strong>{chinese}</strong></span>"
+        );
+        assert!(report.contains(&both) || report.contains(&strong), "{english}, {chinese}");
+    }
+    // Whatever is chosen, the other language is hidden, without a script.
+    assert!(
+        report.contains("id=\"zh\" type=\"radio\"")
+            && report.contains("#zh:checked ~ main .en")
+            && !report.contains("<script")
+    );
+    let english = report.matches("class=\"en\"").count() + report.matches(" en\"").count();
+    assert!(english >= 25, "{english}");
+    output(
+        folder,
+        &["attention", "--model", "run", "--source", "one two", "--target", "two one", "--out", "a.html"],
+    );
+    let page = fs::read_to_string(folder.join("a.html")).unwrap();
+    let [en, zh] = ["en", "zh"].map(|language| {
+        page.split(&format!("\n  {language}: {{")).nth(1).unwrap().split("\n  },").next().unwrap()
+    });
+    assert!(en.contains("Cross-attention") && zh.contains("交叉注意力") && zh.contains("注意力头"));
+    for key in [
+        "title",
+        "heading",
+        "other",
+        "source",
+        "target",
+        "point",
+        "scale",
+        "mean",
+        "mean_of_all",
+        "layer",
+        "head",
+        "join",
+        "kinds",
+    ] {
+        assert!(
+            en.contains(&format!("{key}: ")) && zh.contains(&format!("{key}: ")),
+            "{key} is said in both"
+        );
+    }
 }
 
 #[test]

@@ -137,7 +137,9 @@ impl<'t, T: Float> Sweep<'t, T> {
     fn slip(&mut self, parents: &[NodeId]) {
         if self.tape.slip() == Some(Slip::Overwrite) {
             for parent in parents {
-                self.grads[parent.index()] = None;
+                if self.grads[parent.index()].take().is_some() {
+                    crate::faults::act();
+                }
             }
         }
     }

@@ -298,8 +298,11 @@ impl<T: Float> Tape<T> {
     #[track_caller]
     pub fn param(&self, param: &Param<T>) -> Var<'_, T> {
         let known = self.arena.borrow().params.get(&param.id()).copied();
-        if let Some(id) = known.filter(|_| self.slip() != Some(Slip::Untie)) {
-            return Var { tape: self, id };
+        if let Some(id) = known {
+            if self.slip() != Some(Slip::Untie) {
+                return Var { tape: self, id };
+            }
+            crate::faults::act();
         }
         let var = self.leaf("param", param.value().clone(), self.records() && !param.is_frozen());
         self.arena.borrow_mut().params.insert(param.id(), var.id);

@@ -13,7 +13,7 @@ use super::model::LoadedModel;
 use crate::data::tokenizer::Tokenizer;
 use crate::decode::{Search, translate};
 use crate::files::{Destination, Kind};
-use crate::teach::microscope::{Film, Specimen, train_builtin};
+use crate::teach::microscope::{BUILTIN_SMOOTHING, BUILTIN_STEPS, Film, Specimen, train_builtin};
 use crate::train::Reporter;
 use crate::{note, out};
 
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
     /// Folder of a run, or a checkpoint
     #[arg(long, value_name = "RUN", required_unless_present = "builtin", conflicts_with = "builtin")]
     model: Option<PathBuf>,
-    /// Train a small model first, for half a minute, and film it
+    /// Train a small model first, for about a minute, and film it
     #[arg(long)]
     builtin: bool,
     /// The sentence to read
@@ -54,7 +54,7 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with = "attention_dropout")]
     no_dropout: bool,
     /// Steps of the training that --builtin does
-    #[arg(long, value_name = "N", default_value_t = 1500, requires = "builtin", value_parser = super::parse::steps::<u64>())]
+    #[arg(long, value_name = "N", default_value_t = BUILTIN_STEPS, requires = "builtin", value_parser = super::parse::steps::<u64>())]
     steps: u64,
     /// Threads of that training; 0 for one a core
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = super::parse::threads)]
@@ -67,7 +67,7 @@ pub(super) struct Arguments {
 /// What `--builtin` shows where no sentence is named.
 const PAIR: [&str; 2] = ["The white cat sees the dog.", "Le chat blanc voit le chien."];
 
-/// The smoothing of labels under the microscope.
+/// The smoothing of labels under the microscope, of a model of one's own.
 const SMOOTHING: f64 = 0.1;
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -148,7 +148,8 @@ fn under(
         }
     };
     let seed = (!arguments.no_dropout).then_some(1);
-    let mut specimen = Specimen::new(model, tokenizers, source, target, SMOOTHING, seed)?;
+    let smoothing = if arguments.builtin { BUILTIN_SMOOTHING } else { SMOOTHING };
+    let mut specimen = Specimen::new(model, tokenizers, source, target, smoothing, seed)?;
     if let Some(p) = arguments.attention_dropout {
         specimen.drop_attention(p);
     }

@@ -17,6 +17,7 @@ use crate::terminal;
 #[command(after_help = "\
 Examples:
   gradus tape
+  gradus tape --explained
   gradus tape --dot | dot -Tsvg > tape.svg
   gradus tape --model runs/builtin --source \"A dog sleeps.\" --target \"Un chien dort.\" --json")]
 pub(super) struct Arguments {
@@ -29,6 +30,9 @@ pub(super) struct Arguments {
     /// The sentence that it is to write
     #[arg(long, value_name = "TEXT", default_value = "chats chassent souris")]
     target: String,
+    /// Record fused ops as the small ops that they are made of, as a reader would write them
+    #[arg(long, visible_alias = "unfused")]
+    explained: bool,
     /// A graph for Graphviz
     #[arg(long, group = "form")]
     dot: bool,
@@ -55,7 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         None => fresh(&arguments.source, &arguments.target)?,
     };
-    let tape = Tape::eval();
+    let tape = if arguments.explained { Tape::eval().explained() } else { Tape::eval() };
     let [source, target_in, target_out] =
         [[&source[..], &[EOS]].concat(), [&[BOS], &target[..]].concat(), [&target[..], &[EOS]].concat()];
     let objective = Objective { smoothing: 0.0, ignore: None, weight: 1.0 / target_out.len() as f64 };

@@ -33,7 +33,7 @@ pub const MAX_WIDTH: usize = 1 << 20;
 pub const MAX_FFN: usize = 1 << 24;
 
 /// The highest learning rate: beyond it `f32` ends.
-pub const MAX_RATE: f64 = 1e38;
+pub const MAX_RATE: f64 = 1e30;
 
 /// The strongest decay of weights, and the largest α of R-Drop.
 pub const MAX_STRENGTH: f64 = 1e3;

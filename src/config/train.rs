@@ -225,18 +225,13 @@ impl TrainConfig {
     }
 
     fn validate_schedule(&self) -> Result<()> {
-        self.schedule.validate().map_err(|error| anyhow!("{error}"))?;
         match self.schedule {
             Schedule::Constant { rate } => limits::rate("rate", rate),
-            Schedule::Noam { d_model, factor, .. } => {
-                if d_model == 0 {
-                    bail!("d_model must not be 0");
-                }
-                limits::rate("factor", factor)
-            }
+            Schedule::Noam { factor, .. } => limits::rate("factor", factor),
             Schedule::InverseSqrt { peak, .. }
             | Schedule::Cosine { peak, .. }
             | Schedule::Linear { peak, .. } => limits::rate("peak", peak),
-        }
+        }?;
+        self.schedule.validate().map_err(|error| anyhow!("{error}"))
     }
 }

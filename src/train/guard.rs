@@ -57,19 +57,21 @@ impl Trainer {
         }
         let last = self.run.last();
         if !last.exists() {
-            bail!("{reason}; no checkpoint was saved before; a lower rate may help (train.schedule)");
+            bail!("{reason}; no checkpoint was saved before; a lower rate may help (train.schedule, --rate)");
         }
         let path = last.display();
         match Checkpoint::load(&last).map(|checkpoint| checkpoint.training) {
             Ok(Some(training)) => {
                 let good = training.progress.step;
                 bail!(
-                    "{reason}; {path} is as it was after step {good}; a lower rate may help (train.schedule)"
+                    "{reason}; {path} is as it was after step {good}; a lower rate may help (train.schedule, --rate)"
                 )
             }
-            Ok(None) => bail!("{reason}; {path} holds weights only; a lower rate may help (train.schedule)"),
+            Ok(None) => {
+                bail!("{reason}; {path} holds weights only; a lower rate may help (train.schedule, --rate)")
+            }
             // Which names the file.
-            Err(error) => bail!("{reason}; {error:#}; a lower rate may help (train.schedule)"),
+            Err(error) => bail!("{reason}; {error:#}; a lower rate may help (train.schedule, --rate)"),
         }
     }
 
@@ -80,7 +82,7 @@ impl Trainer {
         }
         self.save()?;
         bail!(
-            "step {}: {MOST_SKIPPED_IN_A_ROW} steps in a row were left out, since their loss or gradient was not finite; {} holds the training; a lower rate may help",
+            "step {}: {MOST_SKIPPED_IN_A_ROW} steps in a row were left out, since their loss or gradient was not finite; {} holds the training; a lower rate may help (train.schedule, --rate)",
             self.progress.step,
             self.run.last().display()
         )
@@ -91,7 +93,7 @@ impl Trainer {
         let (skipped, steps) = (self.skipped(), self.progress.step);
         if skipped > steps / 2 {
             bail!(
-                "{skipped} of {steps} steps were left out, since their loss or gradient was not finite; {} holds the training; a lower rate may help",
+                "{skipped} of {steps} steps were left out, since their loss or gradient was not finite; {} holds the training; a lower rate may help (train.schedule, --rate)",
                 self.run.last().display()
             );
         }

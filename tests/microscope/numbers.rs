@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use gradus::autograd::rng::Stream;
+use gradus::teach::microscope::{BUILTIN_SMOOTHING, BUILTIN_STEPS, Specimen, train_builtin};
 use serde_json::Value;
 
-use super::builtin;
+use super::{PAIR, builtin};
 
 const TOLERANCE: f64 = 1e-6;
 
@@ -201,7 +202,11 @@ fn the_page_is_one_small_file_that_names_its_precision_and_checks_every_node() {
     assert_eq!(record["computed"], "f64");
     assert!(["f64", "mixed", "f32"].contains(&record["stored"].as_str().unwrap()));
     let words = |side: &str| record["words"][side].as_array().unwrap().len();
-    assert!(words("source") >= 12 && words("target_in") >= 12, "about twelve tokens, one of them padding");
+    assert_eq!(
+        (words("source"), words("target_in")),
+        (9, 9),
+        "a token for a word; a full stop, a mark, padding"
+    );
     let nodes = record["nodes"].as_array().unwrap();
     for (i, node) in nodes.iter().enumerate().filter(|(_, node)| !node["gnorm"].is_null()) {
         assert_eq!(node["verdict"]["ok"], true, "#{i} {}: {}", node["op"], node["verdict"]);
@@ -261,5 +266,59 @@ fn a_planted_bug_is_blamed_on_the_op_that_has_it() {
             kind => assert_eq!((kind, bug["op"].as_str()), ("sum", Some("sweep")), "{name}"),
         }
         assert!(!bug["found"].as_array().unwrap().is_empty(), "{name}: found by something");
+        let says = ["found", "missed", "idle"].map(|list| bug[list].as_array().unwrap().len());
+        assert_eq!(
+            says.iter().sum::<usize>(),
+            11,
+            "{name}: every check finds it, misses it, or did not run it"
+        );
+        // The page can run the pass with it, and has its name in Chinese.
+        let key = format!("\"{}: {}\": ", bug["op"].as_str().unwrap(), bug["name"].as_str().unwrap());
+        let known = html.matches(&key).count();
+        assert_eq!(known, if bug["op"] == "sweep" { 1 } else { 2 }, "{name}");
     }
+}
+
+#[test]
+fn checks_that_check_nothing_are_counted_apart() {
+    let (_, html) = builtin();
+    let Page { record } = Page::read(html);
+    let mut zeros = 0;
+    for (i, node) in record["nodes"].as_array().unwrap().iter().enumerate() {
+        let verdict = &node["verdict"];
+        if verdict.is_null() {
+            continue;
+        }
+        let key_bias = node["path"].as_str().unwrap().ends_with("k_proj.bias") && node["op"] == "param";
+        zeros += usize::from(key_bias);
+        let expected = if key_bias { ("zero", "key_bias") } else { ("agrees", "") };
+        let told = (verdict["outcome"].as_str().unwrap(), verdict["zero"].as_str().unwrap_or_default());
+        assert_eq!(told, expected, "#{i} {}", node["path"]);
+        for cell in verdict["loss"].as_array().unwrap().iter().filter(|_| !key_bias) {
+            assert!(cell["noise"].as_f64().unwrap() < 1e-2, "#{i}: the difference is no noise: {cell}");
+        }
+    }
+    assert_eq!(zeros, 6, "a key's bias in every attention");
+    for said in ["softmax does not see", "softmax 看不见"] {
+        assert!(html.contains(said), "why it is zero: {said}");
+    }
+}
+
+#[test]
+fn the_built_in_model_is_sure_of_the_right_token_at_most_positions() {
+    let trained = train_builtin(PAIR, BUILTIN_STEPS, 2, |_, _| ()).unwrap();
+    let words = trained.tokenizer.encode(PAIR[1]);
+    assert_eq!(words.len(), 7, "every word is a token: {words:?}");
+    let tokenizers = (&trained.tokenizer, &trained.tokenizer);
+    let specimen =
+        Specimen::new(&trained.model, tokenizers, PAIR[0], PAIR[1], BUILTIN_SMOOTHING, Some(1)).unwrap();
+    let tape = specimen.tape();
+    let loss = specimen.loss(&tape);
+    let logits = tape.at(tape.nodes()[loss.id().index()].inputs[0]).value();
+    let rows = logits.as_slice().chunks(logits.shape().last()).zip(specimen.target_out.as_slice());
+    let sure: Vec<f64> = rows
+        .take(words.len() + 1)
+        .map(|(row, &target)| 1.0 / row.iter().map(|x| (x - row[target as usize]).exp()).sum::<f64>())
+        .collect();
+    assert!(sure.iter().filter(|&&p| p > 0.9).count() * 4 >= sure.len() * 3, "{sure:?}");
 }

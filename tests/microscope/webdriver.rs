@@ -13,7 +13,7 @@ pub(super) struct Browser {
     driver: Child,
     agent: ureq::Agent,
     session: String,
-    _profile: TempDir,
+    folder: TempDir,
 }
 
 /// Where a program is, if it is installed.
@@ -45,7 +45,7 @@ impl Browser {
             .new_agent();
         let profile = tempfile::tempdir().unwrap();
         let base = format!("http://127.0.0.1:{port}");
-        let mut browser = Self { driver, agent, session: base.clone(), _profile: profile };
+        let mut browser = Self { driver, agent, session: base.clone(), folder: profile };
         let deadline = Instant::now() + Duration::from_secs(60);
         while browser.agent.get(format!("{base}/status")).call().is_err() {
             assert!(Instant::now() < deadline, "chromedriver does not answer");
@@ -60,7 +60,7 @@ impl Browser {
             "--disable-component-update",
             "--disable-sync",
             &format!("--window-size={width},{height}"),
-            &format!("--user-data-dir={}", browser._profile.path().display()),
+            &format!("--user-data-dir={}", browser.folder.path().display()),
         ];
         let mut options = json!({ "args": arguments, "binary": chromium });
         // A window is never narrower than 500; a phone is.
@@ -77,6 +77,13 @@ impl Browser {
             } } }),
         );
         browser.session = format!("{base}/session/{}", answer["sessionId"].as_str().unwrap());
+        browser.send("/timeouts", &json!({ "script": 170_000 }));
+        if width >= 500 {
+            // The page's own size, without what surrounds it.
+            let params = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+            let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": params });
+            browser.send("/goog/cdp/execute", &command);
+        }
         Some(browser)
     }
 
@@ -91,6 +98,25 @@ impl Browser {
 
     pub(super) fn go(&self, url: &str) {
         self.send("/url", &json!({ "url": url }));
+    }
+
+    /// A folder that lasts as long as the browser.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Goes back in the history.
+    pub(super) fn back(&self) {
+        self.send("/back", &json!({}));
+    }
+
+    /// Waits until a script in the page gives `true`: for what the browser does when the script has ended.
+    pub(super) fn until(&self, script: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.run(script) != true {
+            assert!(Instant::now() < deadline, "never true: {script}");
+            std::thread::yield_now();
+        }
     }
 
     /// Runs a script in the page and gives what it returns.

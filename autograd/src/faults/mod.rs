@@ -15,6 +15,7 @@
 //! Wrong rules are written in `f64` and cast to the tape's number type, so second derivatives do not pass through them.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::fmt;
 
 use crate::tape::{Tape, Var};
@@ -60,6 +61,21 @@ pub(crate) enum Slip {
     Overwrite,
     /// Each use of a parameter gets a leaf of its own, of which only the last is found again.
     Untie,
+}
+
+thread_local! {
+    static ACTED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often planted faults have acted on this thread so far: an op that has the fault was run, or swept, or the sweep came to
+/// a place where it loses something. A check during which this number stays the same says nothing of the fault.
+pub fn acted() -> u64 {
+    ACTED.get()
+}
+
+/// Counts that a planted fault has acted.
+pub(crate) fn act() {
+    ACTED.set(ACTED.get() + 1);
 }
 
 /// All faults, by op.
@@ -113,6 +129,7 @@ impl Fault {
     /// Changes an op before it runs.
     pub(crate) fn alter(&self, op: &mut dyn Any, shapes: &[Shape]) {
         if let Kind::Setting(alter) = self.kind {
+            act();
             alter(op, shapes);
         }
     }
@@ -126,6 +143,7 @@ impl Fault {
         slots: &mut [Slot<T>],
     ) {
         let Kind::Rule(rule) = self.kind else { return };
+        act();
         let right =
             |slot: &Slot<T>| slot.grad.as_ref().map_or_else(|| Tensor::zeros(slot.shape), Tensor::cast);
         let mut pass = Pass {
@@ -247,7 +265,9 @@ mod tests {
             let gradients = (x.scale(5.0) * x).backward();
             gradients.wrt(x).unwrap().item()
         };
-        assert_eq!((slope(false), slope(true)), (30.0, 18.0));
+        let before = acted();
+        assert_eq!((slope(false), acted()), (30.0, before), "nothing is planted");
+        assert_eq!((slope(true), acted()), (18.0, before + 1));
     }
 
     #[test]

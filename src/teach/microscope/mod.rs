@@ -15,7 +15,7 @@
 //! ([`Microscope::named`]), words ([`Microscope::worded`]), verdicts by finite differences ([`Microscope::verified`]), planted
 //! bugs ([`Microscope::planted`]), where the gradient of each word goes ([`Microscope::flowing`]), a film of a training
 //! ([`Film`]). [`Specimen`] is a model with a sentence, of which all of that is made. The page computes in JavaScript only
-//! what it explains: the arithmetic of a cell from the cells it is made of.
+//! what it explains: the arithmetic of a cell from the cells it is made of, and the pass again with a planted bug.
 
 mod attention;
 mod builtin;
@@ -31,9 +31,9 @@ mod store;
 mod verdict;
 mod words;
 
-pub use builtin::{Builtin, train_builtin};
+pub use builtin::{BUILTIN_SMOOTHING, BUILTIN_STEPS, Builtin, train_builtin};
 pub use film::{FRAMES, Film, Frame};
 pub use record::{Microscope, NodeRecord, Term};
 pub use specimen::{LONGEST, Specimen};
-pub use verdict::{Cell, RuleCheck, Verdict};
+pub use verdict::{Cell, Outcome, RuleCheck, Verdict};
 pub use words::{Side, Words};

@@ -17,14 +17,17 @@ const HTML: &str = include_str!("../page/index.html");
 const STYLE: &str = include_str!("../page/style.css");
 
 /// The page's program, in the order in which its parts build on each other.
-const PROGRAM: [&str; 16] = [
+const PROGRAM: [&str; 21] = [
     include_str!("../page/data.js"),
     include_str!("../page/words_en.js"),
     include_str!("../page/words_zh.js"),
+    include_str!("../page/bugs_zh.js"),
     include_str!("../page/tools.js"),
     include_str!("../page/heat.js"),
     include_str!("../page/rules.js"),
+    include_str!("../page/replay.js"),
     include_str!("../page/cell.js"),
+    include_str!("../page/dock.js"),
     include_str!("../page/strip.js"),
     include_str!("../page/card.js"),
     include_str!("../page/lab.js"),
@@ -32,7 +35,9 @@ const PROGRAM: [&str; 16] = [
     include_str!("../page/bugs.js"),
     include_str!("../page/flow.js"),
     include_str!("../page/film.js"),
+    include_str!("../page/predictions.js"),
     include_str!("../page/tour.js"),
+    include_str!("../page/address.js"),
     include_str!("../page/main.js"),
 ];
 
@@ -76,7 +81,7 @@ impl Microscope {
             "version": env!("CARGO_PKG_VERSION"),
             "computed": "f64",
             "stored": detail.name(),
-            "weights_left_out": detail == Detail::NoWeights,
+            "weights_left_out": detail >= Detail::NoWeights,
             "loss": self.loss(),
             "root": self.root,
             "sweep": self.sweep,
@@ -95,7 +100,7 @@ impl Microscope {
                 });
                 film.frames.iter().map(frame).collect::<Vec<_>>()
             }),
-            "bugs": self.planted.iter().map(bug).collect::<Vec<_>>(),
+            "bugs": self.planted.iter().map(|planted| bug(planted, detail)).collect::<Vec<_>>(),
         })
     }
 
@@ -104,7 +109,7 @@ impl Microscope {
         let node = &self.nodes[place];
         let encode = |x: &Tensor<f64>| detail.encode(self, place, x);
         let terms = node.terms.iter().map(|term| {
-            let value = detail.keeps_terms(node).then(|| encode(&term.value));
+            let value = detail.keeps_term(self, node, term).then(|| encode(&term.value));
             json!({ "from": term.from, "norm": norm(&term.value), "g": value })
         });
         json!({
@@ -128,10 +133,10 @@ impl Microscope {
     }
 }
 
-fn bug(bug: &Planted) -> Value {
+fn bug(bug: &Planted, detail: Detail) -> Value {
     let Planted { fault, culprit, wrong, poisoned, loss } = bug;
     // A table of a thousand words is not worth its room.
-    let encode = |x: &Tensor<f64>| (x.len() <= 2100).then(|| encode(x, false));
+    let encode = |x: &Tensor<f64>| (x.len() <= 2100 && detail < Detail::Rules).then(|| encode(x, false));
     let wrong = match wrong {
         Wrong::Rule { input, added, cell, right } => json!({
             "kind": "rule", "input": input, "at": cell.at, "wrong": cell.analytic, "numeric": cell.numeric,
@@ -145,23 +150,39 @@ fn bug(bug: &Planted) -> Value {
             "kind": "value", "at": at, "wrong": value.as_slice()[*at], "right": right, "tensor": encode(value),
         }),
     };
-    let (found, missed) = checks(fault.op, fault.name);
+    let poisoned: Vec<usize> = poisoned.iter().map(|&(place, _)| place).collect();
+    let Checks { found, missed, idle } = checks(fault.op, fault.name);
     json!({
         "op": fault.op, "name": fault.name, "what": fault.what, "culprit": culprit, "wrong": wrong,
-        "poisoned": poisoned, "loss": loss, "found": found, "missed": missed,
+        "poisoned": poisoned, "loss": loss, "found": found, "missed": missed, "idle": idle,
     })
 }
 
-/// Which checks find a bug and which do not, by `docs/mutation-score.md`.
-fn checks(op: &str, name: &str) -> (Vec<&'static str>, Vec<&'static str>) {
+/// Checks by what they say of a bug.
+#[derive(Debug, Default)]
+struct Checks {
+    found: Vec<&'static str>,
+    /// Those that ran the op, and saw nothing.
+    missed: Vec<&'static str>,
+    /// Those that ran nothing that has the bug.
+    idle: Vec<&'static str>,
+}
+
+/// What each check says of a bug, by `docs/mutation-score.md`.
+fn checks(op: &str, name: &str) -> Checks {
     let cells = |line: &'static str| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>();
     let names = SCORE.lines().find(|line| line.starts_with("| op | bug |")).map_or(Vec::new(), cells);
     let start = format!("| `{op}` | {name} |");
     let marks = SCORE.lines().find(|line| line.starts_with(&start)).map_or(Vec::new(), cells);
-    let all = names.into_iter().zip(marks).skip(3);
-    let (found, missed): (Vec<_>, Vec<_>) = all.partition(|(_, mark)| *mark == "✓");
-    let names = |checks: Vec<(&'static str, &str)>| checks.into_iter().map(|(name, _)| name).collect();
-    (names(found), names(missed))
+    let mut checks = Checks::default();
+    for (name, mark) in names.into_iter().zip(marks).skip(3) {
+        match mark {
+            "✓" => checks.found.push(name),
+            "–" => checks.idle.push(name),
+            _ => checks.missed.push(name),
+        }
+    }
+    checks
 }
 
 #[cfg(test)]
@@ -170,8 +191,9 @@ mod tests {
 
     #[test]
     fn the_score_says_what_finds_a_bug() {
-        let (found, missed) = checks("softmax", "plain mean");
+        let Checks { found, missed, idle } = checks("softmax", "plain mean");
         assert_eq!(found, ["differences", "adjoint", "twin", "f32"]);
         assert!(missed.contains(&"sum") && missed.contains(&"falls"), "{missed:?}");
+        assert!(idle.contains(&"model") && idle.contains(&"stop"), "fused models have no softmax: {idle:?}");
     }
 }

@@ -57,6 +57,8 @@ pub struct NodeRecord {
     pub terms: Vec<Term>,
     /// Whose words its rows are, and its columns where they are words too.
     pub sides: [Option<Side>; 2],
+    /// Why its gradient is zero whatever the numbers are, where it is.
+    pub zero: Option<&'static str>,
     /// What finite differences say.
     pub verdict: Option<Verdict>,
 }
@@ -94,6 +96,7 @@ impl Microscope {
                 gradient: gradients.get(&info.id.index()).cloned(),
                 terms: terms.remove(&info.id.index()).unwrap_or_default(),
                 sides: [None, None],
+                zero: None,
                 verdict: None,
                 label: info.label,
             })
@@ -117,6 +120,16 @@ impl Microscope {
     pub fn named(mut self, tape: &Tape<f64>, model: &dyn Parameters<f64>) -> Self {
         for (node, path) in self.nodes.iter_mut().zip(tape.paths(model)) {
             node.path = path;
+        }
+        self
+    }
+
+    /// Says which parameters have a gradient of zero by mathematics, by a reason for their path; asked before
+    /// [`verified`](Self::verified), which counts them apart. Needs the names of the parts of a model.
+    #[must_use]
+    pub fn excused(mut self, reason: impl Fn(&str) -> Option<&'static str>) -> Self {
+        for node in self.nodes.iter_mut().filter(|node| node.op == "param") {
+            node.zero = reason(&node.path);
         }
         self
     }

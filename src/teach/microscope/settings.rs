@@ -8,7 +8,7 @@ use autograd::ops::masked_softmax::MaskedSoftmax;
 use autograd::ops::matmul::MatMul;
 use autograd::ops::permute::Permute;
 use autograd::ops::scale::Scale;
-use autograd::{NodeInfo, Tape, Tensor};
+use autograd::{Key, NodeInfo, Tape, Tensor};
 use serde_json::{Value, json};
 
 /// What the page needs of one node; null where that is nothing.
@@ -24,7 +24,13 @@ pub(super) fn settings(tape: &Tape<f64>, node: &NodeInfo) -> Value {
             // What is kept is a function of the op's key; run on ones, the op shows it.
             let ones = Tensor::full(node.shape, 1.0);
             let kept = tape.rerun(id, &[&ones]).map(|y| flags(y.as_slice().iter().map(|&y| y != 0.0)));
-            tape.op_of(id, |op: &Dropout| json!({ "p": op.p, "kept": kept }))
+            // What the next key would keep: a bug that may be planted.
+            let drawn = |op: &Dropout| {
+                let (tape, key) = (Tape::infer(), Key::from(op.key.value() + 1));
+                let y = tape.apply(Dropout { p: op.p, key }, [tape.constant(ones.clone())]).value();
+                flags(y.as_slice().iter().map(|&y: &f64| y != 0.0))
+            };
+            tape.op_of(id, |op: &Dropout| json!({ "p": op.p, "kept": kept, "other": drawn(op) }))
         }
         "masked_softmax" => tape.op_of(id, |op: &MaskedSoftmax| {
             json!({ "keep": flags(op.keep.as_slice().iter().copied()), "keep_shape": op.keep.shape().as_slice() })

@@ -1,5 +1,7 @@
 //! A model with a sentence and its translation: what is put under the microscope.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
 use autograd::{Ids, Parameters, Tape, Var};
 use nn::{Objective, Positions, Sentences, Transformer};
@@ -33,9 +35,6 @@ pub struct Specimen {
     texts: [String; 2],
 }
 
-/// Vocabularies up to this size are named in full.
-const NAMED: usize = 4000;
-
 impl Specimen {
     /// A model with a pair of sentences.
     ///
@@ -60,15 +59,13 @@ impl Specimen {
         sides.iter_mut().for_each(|side| side.push(PAD));
         let [source_row, target_in, target_out] = sides;
         let names = |tokenizer: &Tokenizer, ids: &[u32]| ids.iter().map(|&id| tokenizer.token(id)).collect();
-        let vocabulary: Vec<u32> = match target_tokenizer.vocab_size() {
-            size if size <= NAMED => (0..size as u32).collect(),
-            _ => Vec::new(),
-        };
+        let all: Vec<u32> = (0..target_tokenizer.vocab_size() as u32).collect();
         let words = Words {
             source: names(source_tokenizer, &source_row),
             target_in: names(target_tokenizer, &target_in),
             target_out: names(target_tokenizer, &target_out),
-            vocabulary: names(target_tokenizer, &vocabulary),
+            vocabulary: names(target_tokenizer, &all),
+            named: BTreeMap::new(),
         };
         let padded = |row: Vec<u32>, length| Sentences::padded(Ids::new([1, row.len()], row), vec![length]);
         Ok(Self {
@@ -120,9 +117,17 @@ impl Specimen {
         let tape = self.tape();
         let loss = self.loss(&tape);
         let norms = of_fresh(&self.model.config, |model| self.loss_of(model, &Tape::eval()).backward());
-        let record = Microscope::record(&tape, loss)
+        let record = Microscope::record(&tape, loss);
+        let logits =
+            record.nodes[record.root].inputs.first().map(|&logits| record.nodes[logits].value.clone());
+        let words = match logits {
+            Some(logits) => self.words.clone().shortened(&logits, self.target_out.as_slice()),
+            None => self.words.clone(),
+        };
+        let record = record
             .named(&tape, &self.model)
-            .worded(self.words.clone())
+            .excused(|path| self.model.zero_by_mathematics(path))
+            .worded(words)
             .verified(&tape)
             .flowing(&tape, norms)
             .planted(|| self.tape(), |tape| self.loss(tape))
@@ -149,6 +154,7 @@ impl Specimen {
             "source_length": self.source.lengths[0],
             "target_length": self.target_in.lengths[0],
             "dropout": self.seed.is_some(),
+            "smoothing": self.smoothing,
         })
     }
 }

@@ -4,7 +4,7 @@ use autograd::Tensor;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use super::record::{Microscope, NodeRecord};
+use super::record::{Microscope, NodeRecord, Term};
 
 /// What a page keeps of a record. Each keeps less than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,10 +19,13 @@ pub(super) enum Detail {
     Single,
     /// Without parameters that are matrices.
     NoWeights,
+    /// Without what the page can compute entry by entry, and without the tensors of planted bugs.
+    Rules,
 }
 
 impl Detail {
-    const ALL: [Self; 5] = [Self::Double, Self::Mixed, Self::Lean, Self::Single, Self::NoWeights];
+    const ALL: [Self; 6] =
+        [Self::Double, Self::Mixed, Self::Lean, Self::Single, Self::NoWeights, Self::Rules];
 
     /// What the page calls it.
     pub(super) fn name(self) -> &'static str {
@@ -36,7 +39,7 @@ impl Detail {
     /// The most that keeps the numbers of a page below this many bytes.
     pub(super) fn within(record: &Microscope, bytes: usize) -> Self {
         let fits = |detail: &Self| detail.bytes(record) <= bytes;
-        Self::ALL.into_iter().find(fits).unwrap_or(Self::NoWeights)
+        Self::ALL.into_iter().find(fits).unwrap_or(Self::Rules)
     }
 
     fn bytes(self, record: &Microscope) -> usize {
@@ -47,7 +50,8 @@ impl Detail {
             };
             let value = if self.keeps_value(node) { of(&node.value) } else { 0 };
             let gradient = node.gradient.as_ref().filter(|_| self.keeps_gradient(record, place));
-            let terms = node.terms.iter().filter(|_| self.keeps_terms(node)).map(|term| of(&term.value));
+            let terms = node.terms.iter().filter(|term| self.keeps_term(record, node, term));
+            let terms = terms.map(|term| of(&term.value));
             value + gradient.map_or(0, of) + terms.sum::<usize>()
         };
         record.nodes.iter().enumerate().map(node).sum()
@@ -55,20 +59,23 @@ impl Detail {
 
     /// Whether a value is in the page. What only moves numbers is read off its input.
     pub(super) fn keeps_value(self, node: &NodeRecord) -> bool {
-        !moves(node) && (self < Self::NoWeights || node.op != "param" || node.value.shape().rank() < 2)
+        let table = node.op == "param" && node.value.shape().rank() >= 2;
+        !moves(node) && (self < Self::NoWeights || !table) && (self < Self::Rules || !by_entry(node))
     }
 
     /// Whether a gradient is in the page. One that comes from a reader that only moves numbers is read off that.
     pub(super) fn keeps_gradient(self, record: &Microscope, place: usize) -> bool {
         let node = &record.nodes[place];
-        let moved = matches!(&node.terms[..], [term] if moves(&record.nodes[term.from]));
+        let given = |reader: &NodeRecord| moves(reader) || (self >= Self::Rules && hands_on(reader, node));
+        let moved = matches!(&node.terms[..], [term] if given(&record.nodes[term.from]));
         let table = node.op == "param" && node.value.shape().rank() >= 2 && self >= Self::Lean;
         !moved && !table
     }
 
-    /// Whether the terms of a sum are in the page: where there are several, and of no table.
-    pub(super) fn keeps_terms(self, node: &NodeRecord) -> bool {
-        node.terms.len() > 1 && node.op != "param"
+    /// Whether a term of a sum is in the page: where there are several, and of no table.
+    pub(super) fn keeps_term(self, record: &Microscope, node: &NodeRecord, term: &Term) -> bool {
+        let given = self >= Self::Rules && hands_on(&record.nodes[term.from], node);
+        node.terms.len() > 1 && node.op != "param" && !given
     }
 
     /// A value or gradient of a node as the page reads it.
@@ -83,7 +90,7 @@ impl Detail {
             Self::Mixed | Self::Lean => matters(record, place),
             _ => false,
         };
-        wanted && x.as_slice().iter().any(|&x| f64::from(x as f32).to_bits() != x.to_bits())
+        wanted && !fits(x)
     }
 }
 
@@ -108,15 +115,30 @@ fn moved_from(record: &Microscope, place: usize) -> Vec<usize> {
     path
 }
 
-/// `d` or `f` for the type, then the bytes in base64.
+/// Whether `f32` holds every bit.
+fn fits(x: &Tensor<f64>) -> bool {
+    x.as_slice().iter().all(|&x| f64::from(x as f32).to_bits() == x.to_bits())
+}
+
+/// `d` for `f64`, `e` for `f32` that loses nothing, `f` for `f32` that does; then the bytes in base64.
 pub(super) fn encode(x: &Tensor<f64>, double: bool) -> String {
     if double {
         let bytes: Vec<u8> = x.as_slice().iter().flat_map(|x| x.to_le_bytes()).collect();
         format!("d{}", STANDARD_NO_PAD.encode(bytes))
     } else {
         let bytes: Vec<u8> = x.as_slice().iter().flat_map(|&x| (x as f32).to_le_bytes()).collect();
-        format!("f{}", STANDARD_NO_PAD.encode(bytes))
+        format!("{}{}", if fits(x) { 'e' } else { 'f' }, STANDARD_NO_PAD.encode(bytes))
     }
+}
+
+/// Whether the page computes an op entry by entry.
+fn by_entry(node: &NodeRecord) -> bool {
+    matches!(node.op, "add" | "sub" | "scale" | "dropout" | "relu" | "gelu" | "silu")
+}
+
+/// Whether a reader computes what it adds to a gradient entry by entry.
+fn hands_on(reader: &NodeRecord, node: &NodeRecord) -> bool {
+    by_entry(reader) && reader.value.shape() == node.value.shape()
 }
 
 /// Whether an op only moves numbers.
@@ -136,7 +158,7 @@ mod tests {
         let exact = tape.input(Tensor::new([2], vec![0.5, -3.25]));
         let record = Microscope::record(&tape, (exact + tape.input(Tensor::new([1], vec![0.1]))).sum());
         let stored = |detail: Detail, place: usize| detail.encode(&record, place, &record.nodes[place].value);
-        assert_eq!(&stored(Detail::Double, 0)[..1], "f");
+        assert_eq!(&stored(Detail::Double, 0)[..1], "e");
         let bytes = STANDARD_NO_PAD.decode(&stored(Detail::Double, 1)[1..]).unwrap();
         assert_eq!(bytes, 0.1f64.to_le_bytes());
         assert_eq!(&stored(Detail::Single, 1)[..1], "f");

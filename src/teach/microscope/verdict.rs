@@ -9,14 +9,34 @@ use super::record::{Microscope, NodeRecord};
 /// What finite differences say of one node. Only the cells that are named were checked.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
-    /// Whether all that was checked agrees.
+    /// Whether nothing that was checked disagrees.
     pub ok: bool,
+    /// What the differences tell.
+    pub outcome: Outcome,
+    /// Why the gradient is zero, where it is by mathematics: `key_bias`, or `other`.
+    pub zero: Option<&'static str>,
+    /// The largest entry of the gradient, which errors are relative to.
+    pub largest: f64,
     /// ∂L/∂value, the whole way to the loss: cells of the node are moved, and all that depends on them runs again.
     pub loss: Vec<Cell>,
     /// The first cell of `loss` again with other steps: step size, and the error relative to the largest entry.
     pub curve: Vec<[f64; 2]>,
     /// The rule of the node's own op: what it adds to each input, beside differences of its own forward pass.
     pub rules: Vec<RuleCheck>,
+}
+
+/// What differences tell of a gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// All cells agree.
+    Agrees,
+    /// Some cell does not.
+    Disagrees,
+    /// Nothing: the gradient is zero by mathematics, and what is left of it and of the difference are roundings.
+    Zero,
+    /// Nothing: roundings of the difference are as large as the gradient.
+    Blind,
 }
 
 /// The rule of an op, checked for one input.
@@ -101,7 +121,19 @@ impl Microscope {
             self.nodes[input].terms.iter().find(|term| term.from == place).map(|term| term.value.clone())
         });
         let ok = loss.iter().all(|cell| cell.ok) && rules.iter().all(|rule| rule.ok);
-        Some(Verdict { ok, loss, curve, rules })
+        // With so much noise a gradient that is a tenth off would pass.
+        let blind = loss.iter().all(|cell| 10.0 * cell.noise > 0.1);
+        let outcome = match (ok, node.zero) {
+            (false, _) => Outcome::Disagrees,
+            (true, Some(_)) if blind => Outcome::Zero,
+            // It is said to be zero, and is not.
+            (true, Some(_)) => Outcome::Disagrees,
+            (true, None) if blind => Outcome::Blind,
+            (true, None) => Outcome::Agrees,
+        };
+        let key_bias = node.path.ends_with("k_proj.bias");
+        let zero = (outcome == Outcome::Zero).then_some(if key_bias { "key_bias" } else { "other" });
+        Some(Verdict { ok: outcome != Outcome::Disagrees, outcome, zero, largest, loss, curve, rules })
     }
 }
 
@@ -195,4 +227,35 @@ fn chosen(gradient: &Tensor<f64>, count: usize, seed: usize) -> Vec<usize> {
 
 pub(super) fn largest(x: &Tensor<f64>) -> f64 {
     x.as_slice().iter().map(|x| x.abs()).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use autograd::Param;
+
+    use super::*;
+
+    /// What differences tell of a shift of all scores, which softmax does not see, and of a factor, which it sees.
+    fn outcomes(excused: bool) -> [(Outcome, Option<&'static str>); 2] {
+        let [shift, factor] = [0.3, 0.7].map(|x| Param::new(Tensor::new([1], vec![x])));
+        let tape = Tape::<f64>::eval();
+        let x = tape.input(Tensor::new([3], vec![0.1, -0.4, 0.9]));
+        let weights = (x * tape.param(&factor) + tape.param(&shift)).softmax();
+        let loss = (weights * tape.constant(Tensor::new([3], vec![1.0, -2.0, 0.5]))).sum();
+        let record = Microscope::record(&tape, loss).excused(|_| excused.then_some("for the test"));
+        let params = record.verified(&tape).nodes.into_iter().filter(|node| node.op == "param");
+        let verdicts: Vec<_> = params.filter_map(|node| node.verdict).map(|v| (v.outcome, v.zero)).collect();
+        let [factor, shift] = verdicts[..] else { panic!("{verdicts:?}") };
+        [shift, factor]
+    }
+
+    #[test]
+    fn nothing_is_said_to_agree_where_roundings_are_as_large_as_the_gradient() {
+        assert_eq!(outcomes(false), [(Outcome::Blind, None), (Outcome::Agrees, None)]);
+    }
+
+    #[test]
+    fn what_is_zero_by_mathematics_is_counted_apart_and_an_excuse_for_what_is_not_zero_is_refused() {
+        assert_eq!(outcomes(true), [(Outcome::Zero, Some("other")), (Outcome::Disagrees, None)]);
+    }
 }

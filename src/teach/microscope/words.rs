@@ -1,5 +1,8 @@
 //! Which words the rows of a value are.
 
+use std::collections::BTreeMap;
+
+use autograd::Tensor;
 use serde::Serialize;
 
 use super::record::NodeRecord;
@@ -13,8 +16,35 @@ pub struct Words {
     pub target_in: Vec<String>,
     /// What the decoder should say.
     pub target_out: Vec<String>,
-    /// All words that the model can say, where there are few enough to name them.
+    /// All tokens that the model can say, where there are few enough to name them.
     pub vocabulary: Vec<String>,
+    /// Where there are more: the tokens that it should say, and those that it finds the most probable.
+    pub named: BTreeMap<u32, String>,
+}
+
+/// Vocabularies up to this size are named in full.
+const NAMED: usize = 4000;
+
+/// How many of the most probable tokens of each position are named.
+const GUESSES: usize = 3;
+
+impl Words {
+    /// Names of a long vocabulary that are not needed are left out: `logits` `[T, V]` say which tokens are probable.
+    pub(super) fn shortened(mut self, logits: &Tensor<f64>, targets: &[u32]) -> Self {
+        if self.vocabulary.len() <= NAMED {
+            return self;
+        }
+        let name = |id: u32| self.vocabulary.get(id as usize).map(|name| (id, name.clone()));
+        let guesses = logits.as_slice().chunks(logits.shape().last()).flat_map(|row| {
+            let mut ids: Vec<u32> = (0..row.len() as u32).collect();
+            ids.sort_by(|&a, &b| row[b as usize].total_cmp(&row[a as usize]));
+            ids.truncate(GUESSES);
+            ids
+        });
+        self.named = guesses.chain(targets.iter().copied()).filter_map(name).collect();
+        self.vocabulary.clear();
+        self
+    }
 }
 
 /// Whose words.

@@ -1,4 +1,4 @@
-// The attention lab: one head of one attention, forward and backward, aligned.
+// The attention lab: one head of one attention, forward and backward, every gradient under its value.
 
 /** One head's matrix out of a `[B, H, rows, cols]` node: `{ rows, cols, at }`. */
 function headOf(data, id, head) {
@@ -16,7 +16,7 @@ function rescaled(block, head, factor) {
   const keep = softmaxKeep(block.weights) || (() => true), dA = headOf(grad(block.weights), block.weights, head);
   const S = products.data.map((x) => x * factor), A = new Float64Array(rows * cols), dS = new Float64Array(rows * cols), entropy = [];
   for (let r = 0; r < rows; r++) {
-    const kept = range(cols).filter((c) => keep(0, r, c));
+    const kept = range(cols).filter((c) => keep(head, r, c));
     const top = Math.max(...kept.map((c) => S[r * cols + c])), total = sum(kept.map((c) => Math.exp(S[r * cols + c] - top)));
     let h = 0, inner = 0;
     for (const c of kept) {
@@ -28,76 +28,115 @@ function rescaled(block, head, factor) {
     entropy.push(kept.length > 1 ? h / Math.log(kept.length) : null);
   }
   const real = entropy.filter((h) => h !== null);
-  return { S, A, dS, entropy: sum(real) / Math.max(1, real.length), size: length(dS), largest: sum(range(rows).map((r) => Math.max(...A.subarray(r * cols, (r + 1) * cols)))) / rows };
+  return { S, A, dS, factor, entropy: sum(real) / Math.max(1, real.length), size: length(dS), largest: sum(range(rows).map((r) => Math.max(...A.subarray(r * cols, (r + 1) * cols)))) / rows };
+}
+
+/** The block and the head that the lab shows, with all their maps. `null` where some of them are not known. */
+function labNow() {
+  const block = R.blocks[state.block], heads = N[block.weights].shape[1], h = Math.min(state.head, heads - 1);
+  const data = { A: value(block.weights), At: value(block.dropped), dA: grad(block.weights), dAt: grad(block.dropped), P: value(block.products), dP: grad(block.products), S: value(block.scores), dS: grad(block.scores) };
+  if (!Object.values(data).every(Boolean)) return { block, heads, h, known: false };
+  const of = { A: "weights", At: "dropped", P: "products", S: "scores" };
+  const maps = Object.fromEntries(Object.entries(data).map(([name, data]) => [name, headOf(data, block[of[name.replace("d", "")]], h)]));
+  // Another scale is another function: a planted bug is looked at under the model's own.
+  const factor = scales(block)[state.scale], own = replayed() !== null || Math.abs(factor - N[block.scores].set.factor) < 1e-12;
+  return { block, heads, h, known: true, ...maps, own, other: own ? null : rescaled(block, h, factor), keep: softmaxKeep(block.weights) };
+}
+
+// Cells of maps that the lab alone computes.
+Object.assign(DERIVED, {
+  term1: (id, i) => labTerm(id, i, (a, da) => ({ name: "A∘dA", found: { lines: [times(a, da)] }, shown: a.x * da.x })),
+  term2: (id, i) => labTerm(id, i, (a, da, rowsum, terms) => ({ name: "A∘rowsum", found: { lines: [...terms, line([t("step_of_above")], rowsum, "rowsum(A∘dA)"), line([a, "·", known("rowsum(A∘dA)", rowsum)], a.x * rowsum)], result: a.x * rowsum }, shown: a.x * rowsum })),
+  scaledS: (id, i) => scaledCell(id, i, ({ other, block, p }) => ({ name: "S", shown: other.S[p], found: { lines: [times(known("k", other.factor), ofNode("v" + block.products, "P", id, i, value(block.products)[i]))] } })),
+  scaledA: (id, i) => scaledCell(id, i, ({ other, kept, r, c, cols }) => ({ name: "A", shown: other.A[r * cols + c], found: softmaxCell(kept, c, (j) => entry("scaledS", "S", r, j, other.S[r * cols + j])) })),
+  scaleddS: (id, i) => scaledCell(id, i, ({ other, block, h, r, c, cols }) => ({ name: "dS", shown: other.dS[r * cols + c], found: softmaxGradientCell(cols, c, (j) => entry("scaledA", "A", r, j, other.A[r * cols + j]), (j) => ofNode("g" + block.weights, "dA", id, (h * N[id].shape.at(-2) + r) * cols + j, grad(block.weights)[(h * N[id].shape.at(-2) + r) * cols + j])) })),
+});
+function labTerm(id, i, make) {
+  const { c } = cellOf(id, i), cols = matrix(id).cols, other = labNow().other, start = i - c, { r } = cellOf(id, i);
+  const A = (j) => (other ? entry("scaledA", "A", r, j, other.A[r * cols + j]) : valueAt(id, start + j, "A")), dA = (j) => gradAt(id, start + j, "A");
+  const terms = range(cols).map((j) => times(A(j), dA(j)));
+  const made = make(A(c), dA(c), sum(terms.map((x) => x.value)), terms);
+  return { ...made, key: made.name === "A∘dA" ? "term1" : "term2" };
+}
+function scaledCell(id, i, make) {
+  const lab = labNow(), { r, c } = cellOf(id, i), cols = matrix(id).cols;
+  if (!lab.other) return null;
+  const made = make({ ...lab, r, c, cols, p: r * cols + c, kept: range(cols).filter((j) => !lab.keep || lab.keep(lab.h, r, j)) });
+  return { ...made, key: "scaled" + made.name };
 }
 
 function labView() {
   if (!R.blocks.length) return panel(t("tab_lab"), t("no_attention"));
-  const block = R.blocks[state.block], heads = N[block.weights].shape[1];
-  state.head = Math.min(state.head, heads - 1);
-  const h = state.head, at = (data, id) => headOf(data, id, h), keep = softmaxKeep(block.weights);
-  const factor = scales(block)[state.scale], own = Math.abs(factor - N[block.scores].set.factor) < 1e-12, other = own ? null : rescaled(block, h, factor);
-  const A = at(value(block.weights), block.weights), dA = at(grad(block.weights), block.weights), { rows, cols } = A;
-  const dS = other ? { at: (r, c) => other.dS[r * cols + c] } : at(grad(block.scores), block.scores);
-  const a = other ? (r, c) => other.A[r * cols + c] : A.at;
+  const lab = labNow(), { block, heads, h, keep, own, other } = lab;
+  const drop = block.dropped !== block.weights ? N[block.dropped].set : null, At = drop ? "Ã" : "A";
+  const controls = el("div.controls", {}, choice("block", t("attention_of"), R.blocks.map((b, k) => [k, blockName(b)]), state.block, (k) => change({ block: Number(k), cell: null, quiz: null })),
+    headButtons("head", heads, h, (k) => change({ head: k, cell: null, quiz: null })),
+    replayed() ? el("span.note", {}, t("scale_fixed")) : buttons("scale", t("scale"), [["head", `1/√d = ${num(scales(block).head, 3)}`], ["model", `1/√D = ${num(scales(block).model, 3)}`], ["none", "1"]], state.scale, (s) => change({ scale: s, cell: null })));
+  if (!lab.known) return el("section.panel", { id: "lab" }, el("h2", {}, t("tab_lab")), controls, el("p.missing", {}, t(replayed() ? "not_replayed" : "left_out")));
+  const { A, dA, dAt, S, P, dP } = lab, { rows, cols } = A, start = h * rows * cols;
+  const dS = other ? { at: (r, c) => other.dS[r * cols + c] } : lab.dS, a = other ? (r, c) => other.A[r * cols + c] : A.at;
   const inner = range(rows).map((r) => sum(range(cols).map((c) => a(r, c) * dA.at(r, c))));
   const rowSums = range(rows).map((r) => sum(range(cols).map((c) => dS.at(r, c))));
-  const hatch = keep ? (r, c) => !keep(h, r, c) : null, quiz = state.quiz;
-  const rn = names(block.weights, 0), cn = names(block.weights, 1);
-  const drop = block.dropped !== block.weights ? N[block.dropped].set : null, dropped = Boolean(drop);
+  const hatch = keep ? (r, c) => !keep(h, r, c) : null, quiz = state.quiz, rn = names(block.weights, 0), cn = names(block.weights, 1);
   const note = other ? t("recomputed_here") : null;
-  const square = (key, title, f, extra = {}) => heat({ key, title, rows, cols, at: f, rowNames: rn, colNames: cn, hatch, wide: 165, type: other ? "f64" : storedAs(block.weights, false), ...extra });
-  const nodeMap = (id, kind, title, cell) => nodeHeat(id, kind, { title, layer: h, wide: 96, roof: true, pick: cell && ((i) => pickCell(cell(i))), key: `${kind}${id}` });
-  const start = h * rows * cols;
-  const in_ = { A: dropped ? "Ã" : "A", B: "V", C: "O" }, score = { A: "Q", B: "K", C: "S" };
-  const pickFrom = (make) => (own ? (r, c) => pickCell(make(start + r * cols + c)) : null);
-  const v = (id, title) => nodeMap(id, "v", title, (i) => ({ kind: "v", id, i, title }));
-  // dQ, dK, dV and dA come out of the rules of the products; dS out of softmax's.
-  const g = (id, from, k, title) => nodeMap(id, "g", title, (i) => ({ kind: "b", id: from, k, i, title, symbols: from === block.context ? in_ : score }));
+  const square = (key, symbol, title, f, extra = {}) => heat({ key, symbol, title, rows, cols, at: f, rowNames: rn, colNames: cn, hatch, wide: 104, type: other ? "f64" : storedAs(block.weights, false), ...extra });
+  const flat = (r, c) => start + r * cols + c;
+  const derived = (name, id = block.weights) => (r, c) => pickCell({ kind: "d", name, id, i: flat(r, c) });
+  const nodeMap = (id, kind, symbol, title, cell) => nodeHeat(id, kind, { symbol, title, layer: h, wide: 80, roof: true, pick: (i) => pickCell(cell(i)) });
+  const v = (id, symbol, title = symbol) => nodeMap(id, "v", symbol, title, (i) => ({ kind: "v", id, i }));
+  const vSquare = (id, symbol, title) => square("v" + id, symbol, title, headOf(value(id), id, h).at, { pick: (r, c) => pickCell({ kind: "v", id, i: flat(r, c) }), type: storedAs(id, false) });
+  // dQ, dK, dV, dP and dA come out of the rules of the products; dS out of softmax's.
+  const g = (id, from, k, symbol, title) => nodeMap(id, "g", symbol, title, (i) => ({ kind: "b", id: from, k, i }));
+  const gSquare = (id, from, k, symbol, title, extra = {}) => square("g" + id, symbol, title, headOf(grad(id), id, h).at, { pick: (r, c) => pickCell({ kind: "b", id: from, k, i: flat(r, c) }), type: storedAs(id, true), ...extra });
   const hidden = quiz ? (r, c) => (r === quiz.r && c === quiz.c ? null : dS.at(r, c)) : dS.at;
-  const column = (top, bottom) => el("div.column", {}, top, bottom);
-  const blank = (text) => el("p.missing", {}, text);
+  const column = (top, bottom) => el("div.column", {}, top, bottom || el("p.missing", {}, ""));
+  const tb = N[block.products].set?.tb;
   const grid = el("div.lab-grid", {},
-    column(v(block.q, "Q"), g(block.q, block.products, 0, "dQ = dS·K/√d")),
-    column(v(block.k, "K"), g(block.k, block.products, 1, "dK = dSᵀ·Q/√d")),
-    column(square(`v${block.scores}`, "S = QKᵀ/√d", other ? (r, c) => other.S[r * cols + c] : at(value(block.scores), block.scores).at, { note, pick: pickFrom((i) => ({ kind: "v", id: block.scores, i, title: "S" })) }),
-      square(`g${block.scores}`, "dS", hidden, { note, sums: (r) => rowSums[r], pick: quiz ? null : pickFrom((i) => ({ kind: "b", id: block.weights, k: 0, i, title: "dS" })) })),
-    column(keep ? heat({ key: "mask", title: t("mask"), note: t("mask_note"), rows, cols, at: (r, c) => (keep(h, r, c) ? 0 : null), rowNames: rn, colNames: cn, hatch, wide: 165 }) : blank(t("no_mask")),
-      blank(t("mask_backward"))),
-    column(square(`v${block.weights}`, "A = softmax(S)", a, { note, pick: pickFrom((i) => ({ kind: "v", id: block.weights, i, title: "A" })) }),
-      square(`g${block.weights}`, drop ? "dA = m∘dÃ/(1−p)" : "dA = dO·Vᵀ", dA.at, { pick: drop ? (r, c) => pickCell({ kind: "b", id: block.dropped, k: 0, i: start + r * cols + c, title: "dA" }) : (r, c) => pickCell({ kind: "b", id: block.context, k: 0, i: start + r * cols + c, title: "dA", symbols: in_ }) })),
-    drop ? column(heat({ key: "drop", title: t("dropout_mask"), note: `p = ${num(drop.p)}`, rows, cols, at: (r, c) => (drop.kept[start + r * cols + c] === "1" ? 0 : -1), rowNames: rn, colNames: cn, hatch, wide: 165 }),
-      square(`g${block.dropped}`, "dÃ = dO·Vᵀ", at(grad(block.dropped), block.dropped).at, { pick: (r, c) => pickCell({ kind: "b", id: block.context, k: 0, i: start + r * cols + c, title: "dÃ", symbols: in_ }) })) : null,
-    column(v(block.v, "V"), g(block.v, block.context, 1, drop ? "dV = Ãᵀ·dO" : "dV = Aᵀ·dO")),
-    column(v(block.context, drop ? "O = Ã·V" : "O = A·V"), nodeMap(block.context, "g", "dO", (i) => ({ kind: "g", id: block.context, i, title: "dO" }))));
-  const first = (r, c) => a(r, c) * dA.at(r, c), second = (r, c) => -a(r, c) * inner[r];
-  const worst = Math.max(...rowSums.map(Math.abs)), masked = hatch ? range(rows * cols).filter((i) => hatch(Math.floor(i / cols), i % cols)) : [];
-  const zeros = masked.every((i) => a(Math.floor(i / cols), i % cols) === 0 && dS.at(Math.floor(i / cols), i % cols) === 0);
-  const most = largest(range(rows * cols).map((i) => dS.at(Math.floor(i / cols), i % cols)));
+    column(v(block.q, "Q"), g(block.q, block.products, 0, "dQ", "dQ = dP·K")),
+    column(v(block.k, "K"), g(block.k, block.products, 1, "dK", "dK = dPᵀ·Q")),
+    column(vSquare(block.products, "P", tb === false ? "P = Q·K" : "P = Q·Kᵀ"), other ? el("p.missing", {}, t("scale_not_tape")) : gSquare(block.products, block.scores, 0, "dP", `dP = ${scaleName(block)}·dS`, quiz ? { at: (r, c) => (r === quiz.r && c === quiz.c ? null : dP.at(r, c)), pick: null } : {})),
+    other ? column(square("scaledS", "S", `S = ${num(other.factor, 3)}·P`, (r, c) => other.S[r * cols + c], { note, pick: derived("scaledS") }), square("scaleddS", "dS", "dS = A∘(dA − rowsum(A∘dA))", hidden, { note, sums: (r) => rowSums[r], pick: quiz ? null : derived("scaleddS") }))
+      : column(vSquare(block.scores, "S", `S = ${scaleName(block)}·P`), gSquare(block.scores, block.weights, 0, "dS", "dS = A∘(dA − rowsum(A∘dA))", { sums: (r) => rowSums[r], ...(quiz ? { pick: null } : {}) , at: hidden })),
+    column(other ? square("scaledA", "A", "A = softmax(S)", a, { note, pick: derived("scaledA") }) : vSquare(block.weights, "A", "A = softmax(S)"),
+      gSquare(block.weights, drop ? block.dropped : block.context, 0, "dA", drop ? "dA = m∘dÃ/(1−p)" : "dA = dO·Vᵀ")),
+    drop ? column(dropoutMap(block.dropped, h, 104), el("p.missing", {}, t("mask_backward"))) : null,
+    drop ? column(vSquare(block.dropped, "Ã", "Ã = m∘A/(1−p)"), gSquare(block.dropped, block.context, 0, "dÃ", "dÃ = dO·Vᵀ")) : null,
+    column(v(block.v, "V"), g(block.v, block.context, 1, "dV", `dV = ${At}ᵀ·dO`)),
+    column(v(block.context, "O", `O = ${At}·V`), nodeMap(block.context, "g", "dO", "dO", (i) => ({ kind: "g", id: block.context, i }))));
+  const first = (r, c) => a(r, c) * dA.at(r, c), second = (r, c) => a(r, c) * inner[r], all = range(rows * cols).map((i) => [Math.floor(i / cols), i % cols]);
+  const worst = largest(rowSums), masked = hatch ? all.filter(([r, c]) => hatch(r, c)) : [], most = largest(all.map(([r, c]) => dS.at(r, c)));
+  const zeros = masked.every(([r, c]) => a(r, c) === 0 && dS.at(r, c) === 0);
+  const off = largest(all.map(([r, c]) => first(r, c) - second(r, c) - dS.at(r, c))), size_ = Math.max(most, largest(all.map(([r, c]) => first(r, c))), 1e-300);
+  const dropped = drop ? all.filter(([r, c]) => drop.kept[flat(r, c)] !== "1") : [], ones = range(rows).map((r) => sum(range(cols).map((c) => a(r, c)))).filter((x) => x !== 0);
+  // Numbers that the page has in full are held to more than those in seven digits.
+  const part = rounding([block.scores, true], [block.products, true], [block.weights, true], [block.weights, false]);
+  const factor = N[block.scores].set.factor, scaleOff = other ? null : largest(all.map(([r, c]) => dP.at(r, c) - factor * dS.at(r, c))), pMost = other ? 1 : Math.max(largest(dP.data), factor * most, 1e-300);
+  const keptOff = drop ? largest(all.map(([r, c]) => (drop.kept[flat(r, c)] === "1" ? dA.at(r, c) - dAt.at(r, c) / (1 - drop.p) : 0))) : 0;
   return [
-    el("section.panel", { id: "lab" }, el("h2", {}, t("tab_lab")), el("p.about", {}, t("lab_about")),
-      el("div.controls", {}, choice("block", t("attention_of"), R.blocks.map((b, k) => [k, blockName(b)]), state.block, (k) => { state.block = Number(k); state.cell = null; state.quiz = null; render(); }),
-        buttons("head", t("head"), range(heads).map((k) => [k, k]), h, (k) => { state.head = k; state.cell = null; state.quiz = null; render(); }),
-        buttons("scale", t("scale"), [["head", `1/√d = ${num(scales(block).head, 3)}`], ["model", `1/√D = ${num(scales(block).model, 3)}`], ["none", "1"]], state.scale, (s) => { state.scale = s; state.cell = null; render(); })),
-      own ? null : el("p.warning", { role: "status" }, t("scale_warning")), grid, cellPanel()),
+    el("section.panel", { id: "lab" }, el("h2", {}, t("tab_lab")), el("p.about", {}, t("lab_about")), controls, own ? null : el("p.warning", {}, t("scale_warning")), grid),
     panel(t("two_terms"), t("two_terms_about"), el("div.operands", {},
-      square("term1", "A∘dA", first, { note: t("term_first") }), el("span.big", {}, "−"), square("term2", "A∘rowsum(A∘dA)", (r, c) => -second(r, c), { note: t("term_second") }), el("span.big", {}, "="),
-      square("dS-again", "dS", hidden, { sums: (r) => rowSums[r] })),
-      el("p", { id: "invariant", "data-worst": worst }, tick(worst <= 1e-6 * Math.max(most, 1e-12)), " ", t("rows_sum_zero", { x: num(worst, 2), y: num(most, 3) })),
-      masked.length ? el("p", { id: "zeros" }, tick(zeros), " ", t("masked_zero", { n: masked.length })) : null),
-    scalePanel(block, h), quizPanel(block, h, dS, a, dA, inner, keep),
+      square("term1", "A∘dA", "A∘dA", first, { note: t("term_first"), pick: derived("term1"), type: "f64" }), el("span.big", {}, "−"), square("term2", "A∘rowsum", "A∘rowsum(A∘dA)", second, { note: t("term_second"), pick: derived("term2"), type: "f64" }), el("span.big", {}, "="),
+      square("dS-again", "dS", "dS", hidden, { sums: (r) => rowSums[r], pick: quiz ? null : other ? derived("scaleddS") : (r, c) => pickCell({ kind: "b", id: block.weights, k: 0, i: flat(r, c) }) })),
+      el("div", { id: "lab-statements" },
+        statement("invariant", worst <= part * Math.max(most, 1e-12), t("rows_sum_zero", { x: num(worst, 2), y: num(most, 3) })),
+        statement("two-terms-agree", off <= part * size_, t("terms_give_ds", { x: num(off, 2) })),
+        masked.length ? statement("zeros", zeros, t("masked_zero", { n: masked.length })) : null,
+        statement("rows-of-one", ones.every((x) => Math.abs(x - 1) <= part), t("rows_sum_one")),
+        scaleOff === null ? null : statement("scale-agrees", scaleOff <= part * pMost, t("scale_agrees", { k: num(factor, 4), x: num(scaleOff, 2) })),
+        drop ? statement("dropped-zero", dropped.every(([r, c]) => dA.at(r, c) === 0), t("dropped_zero", { n: dropped.length })) : null,
+        drop ? statement("kept-scaled", keptOff <= part * Math.max(largest(dA.data), 1e-300), t("kept_scaled", { x: num(keptOff, 2) })) : null)),
+    scalePanel(block, h), quizPanel(lab, dS, a, dA, inner),
   ];
 }
+const scaleName = (block) => (Math.abs(N[block.scores].set.factor - scales(block).head) < 1e-12 ? "1/√d" : num(N[block.scores].set.factor, 4));
 
 /** What the scale does: how sure the weights are, and how large a gradient is left. */
 function scalePanel(block, h) {
-  const rows = Object.entries(scales(block)).map(([name, factor]) => {
-    const { entropy, size, largest } = rescaled(block, h, factor);
-    return { name, factor, entropy, size, largest };
-  });
+  if (replayed()) return null;
+  const rows = Object.entries(scales(block)).map(([name, factor]) => ({ name, ...rescaled(block, h, factor) }));
   const most = Math.max(...rows.map((x) => x.size), 1e-300);
-  const bar = (share, fill) => el("span.meter", {}, el("span.fill", { style: `width:${Math.max(0, Math.min(100, 100 * share))}%;background:${fill}` }));
-  return panel(t("saturation"), t("saturation_about"), el("div.scroll", {}, el("table", { id: "saturation" }, el("thead", {}, el("tr", {}, [t("scale"), t("entropy"), t("largest_weight"), "‖dS‖"].map((x) => el("th", {}, x)))),
+  const bar = (share, fill) => el("span.meter", {}, el("span.fill", { style: `width:${between(0, 100 * share, 100)}%;background:${fill}` }));
+  return panel(t("saturation"), t("saturation_about"), el("div.scroll", {}, el("table", { id: "saturation" }, el("thead", {}, el("tr", {}, [t("scale"), `${t("entropy")} (0–1)`, `${t("largest_weight")} (0–1)`, `‖dS‖ (0–${num(most, 2)})`].map((x) => el("th", {}, x)))),
     el("tbody", {}, rows.map((x) => el("tr", { class: x.name === state.scale ? "here" : null }, el("td", {}, `${{ head: "1/√d", model: "1/√D", none: "1" }[x.name]} = ${num(x.factor, 3)}`),
       el("td", {}, bar(x.entropy, "#5aae61"), num(x.entropy, 3)), el("td", {}, bar(x.largest, "#92c5de"), num(x.largest, 3)), el("td", {}, bar(x.size / most, "#d6604d"), num(x.size, 3))))))));
 }

@@ -3,8 +3,9 @@
 /** The text for `key` in the reader's language, with `{name}` filled in. */
 function t(key, fill = {}) {
   const text = (state.language === "zh" ? ZH[key] : EN[key]) ?? EN[key] ?? key;
-  return text.replace(/\{(\w+)\}/g, (_, name) => fill[name] ?? "");
+  return filled(text, fill);
 }
+const filled = (text, fill) => text.replace(/\{(\w+)\}/g, (_, name) => fill[name] ?? "");
 
 /** An element: `el("button.primary", { onclick }, "text", child)`. */
 function el(kind, attributes = {}, ...children) {
@@ -25,7 +26,7 @@ function el(kind, attributes = {}, ...children) {
 /** An SVG element. */
 function svg(tag, attributes = {}, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, given] of Object.entries(attributes)) node.setAttribute(name, given);
+  for (const [name, given] of Object.entries(attributes)) if (given !== null) node.setAttribute(name, given);
   for (const child of children.flat(4)) if (child !== null && child !== undefined) node.append(child);
   return node;
 }
@@ -45,14 +46,25 @@ function num(x, digits = 4) {
   return text.replace("-", "−");
 }
 
+/** The number that a reader has typed: as this page writes it, as programs do, or with a comma. `NaN` where it is none. */
+function typed(text) {
+  const plain = text.trim().replace(/[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]/g, (c) => "-0123456789"["⁻⁰¹²³⁴⁵⁶⁷⁸⁹".indexOf(c)]).replace(/[−–]/g, "-").replace(",", ".")
+    .replace(/\s+/g, "").replace(/[·×*]10\^?\(?([-+]?\d+)\)?$/, "e$1");
+  return plain === "" ? NaN : Number(plain);
+}
+
 const bytes = (n) => (n < 1024 ? `${n} B` : `${(n / 1024).toFixed(1)} KiB`);
 const sum = (xs) => { let s = 0; for (const x of xs) s += x; return s; };
 const length = (xs) => { let s = 0; for (const x of xs) s += x * x; return Math.sqrt(s); };
 const largest = (xs) => { let m = 0; for (const x of xs) if (Math.abs(x) > m) m = Math.abs(x); return m; };
 const range = (n) => Array.from({ length: n }, (_, i) => i);
+const between = (low, x, high) => Math.max(low, Math.min(high, x));
 
-/** Says something to those who do not see the page. */
+/** Says something to those who do not see the page: the one live region, which stays. */
 function announce(text) { document.getElementById("live").textContent = text; }
+
+/** Shows text in an element that stays, and leaves it alone where it says the same already: live regions repeat what changes. */
+function say(place, text) { if (place.textContent !== text) place.textContent = text; }
 
 /** A link to a node. */
 function nodeLink(id, text) {
@@ -74,12 +86,29 @@ function buttons(name, label, options, now, choose) {
     }, text)));
 }
 
+/** Heads are counted from one, here as on every other page; in the record from zero. */
+const headButtons = (name, heads, now, choose) => buttons(name, t("head"), range(heads).map((h) => [h + 1, h + 1]), now + 1, (h) => choose(h - 1));
+
 /** A section with a heading and an explanation. */
 function panel(title, about, ...children) {
   return el("section.panel", {}, title ? el("h2", {}, title) : null, about ? el("p.about", {}, about) : null, children);
 }
 
-/** A mark for what was checked: ✓ or ✗, in words for those who hear it. */
+/** A mark for what was checked: ✓ or ✗, in words for those who hear it; `null` where nothing could be checked. */
 function tick(ok) {
+  if (ok === null) return el("span.unchecked", { role: "img", "aria-label": t("not_checked") }, "–");
   return el(ok ? "span.tick" : "span.cross", { role: "img", "aria-label": t(ok ? "agrees" : "disagrees") }, ok ? "✓" : "✗");
+}
+
+/** A statement that the page checks on the numbers it shows: an invariant. `ok` is `null` where its numbers are not known. */
+function statement(id, ok, ...text) {
+  return el(`p.statement${ok === false ? ".broken" : ""}`, { id, "data-statement": id, "data-ok": ok === null ? "unknown" : String(ok) }, tick(ok), " ", text);
+}
+
+/** Round numbers for an axis from `low` to `high`, about `count` of them. */
+function ticks(low, high, count = 4) {
+  const rough = (high - low) / count || 1, power = 10 ** Math.floor(Math.log10(rough)), step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough);
+  const marks = [];
+  for (let k = Math.ceil(low / step); k * step <= high + 1e-9 * step; k++) marks.push(k * step);
+  return marks;
 }

@@ -4,19 +4,21 @@ use std::fmt::Write;
 
 use maud::{Markup, html};
 
+use super::language::{Text, both};
+
 /// Numbers over steps.
-pub(super) struct Chart<'a> {
-    pub(super) title: &'a str,
+pub(super) struct Chart {
+    pub(super) title: Text,
     /// What the numbers are, with their unit.
-    pub(super) caption: &'a str,
-    pub(super) lines: Vec<Line<'a>>,
+    pub(super) caption: Text,
+    pub(super) lines: Vec<Line>,
     /// Whether the axis begins at zero.
     pub(super) from_zero: bool,
 }
 
 /// One line of a chart.
-pub(super) struct Line<'a> {
-    pub(super) name: &'a str,
+pub(super) struct Line {
+    pub(super) name: Text,
     /// Step and number.
     pub(super) points: Vec<(f64, f64)>,
     /// Whether each point is marked, with its number to be read by pointing at it.
@@ -34,15 +36,17 @@ const BOTTOM: f64 = 40.0;
 /// More points than this say no more on a drawing of this width.
 const POINTS: usize = 300;
 
-impl Chart<'_> {
+impl Chart {
     /// The chart as a figure.
     pub(super) fn draw(&self) -> Markup {
+        let Text(english, chinese) = self.title;
+        let title = both(html! { strong { (english) } }, html! { strong { (chinese) } });
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let finite = || points().filter(|(_, y)| y.is_finite());
         let top = finite().map(|point| point.1).fold(f64::NEG_INFINITY, f64::max);
         let low = finite().map(|point| point.1).fold(f64::INFINITY, f64::min);
         if top < low {
-            return html! { figure { figcaption { strong { (self.title) } ": nothing recorded" } } };
+            return html! { figure { figcaption { (title) (Text(": nothing recorded", "：没有记录")) } } };
         }
         let y_axis = Axis::new(if self.from_zero { 0.0 } else { low }, top);
         let x_axis = Axis::from_zero(points().map(|point| point.0).fold(1.0, f64::max));
@@ -51,7 +55,7 @@ impl Chart<'_> {
         html! {
             figure.chart {
                 figcaption {
-                    strong { (self.title) } " " span.unit { (self.caption) }
+                    (title) " " span.unit { (self.caption) }
                     @if self.lines.len() > 1 {
                         span.legend {
                             @for (i, line) in self.lines.iter().enumerate() {
@@ -60,7 +64,7 @@ impl Chart<'_> {
                         }
                     }
                 }
-                svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(self.title) {
+                svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label={ (english) " · " (chinese) } {
                     @for tick in y_axis.ticks() {
                         line.grid x1=(LEFT) x2=(WIDTH - RIGHT) y1=(short(y(tick))) y2=(short(y(tick))) {}
                         text.tick x=(LEFT - 6.0) y=(short(y(tick) + 4.0)) text-anchor="end" { (y_axis.label(tick)) }
@@ -70,14 +74,18 @@ impl Chart<'_> {
                             (x_axis.label(tick))
                         }
                     }
-                    text.tick x=(short((LEFT + WIDTH - RIGHT) / 2.0)) y=(HEIGHT - 6.0) text-anchor="middle" { "step" }
+                    @for (class, step) in [("tick en", "step"), ("tick zh", "训练步数")] {
+                        text class=(class) x=(short((LEFT + WIDTH - RIGHT) / 2.0)) y=(HEIGHT - 6.0) text-anchor="middle" {
+                            (step)
+                        }
+                    }
                     @for (i, line) in self.lines.iter().enumerate() {
                         @let drawn = thin(&line.points);
                         path class={ "stroke line" (i) } d=(path(drawn.iter().map(|p| (x(p.0), y(p.1))))) {}
                         @if line.marked {
                             @for (step, value) in &drawn {
                                 circle class={ "dot line" (i) } cx=(short(x(*step))) cy=(short(y(*value))) r="3" {
-                                    title { "step " (step) ": " (format!("{value:.3}")) }
+                                    title { (step) ": " (format!("{value:.3}")) }
                                 }
                             }
                         }
@@ -185,7 +193,7 @@ mod tests {
         let thinned = thin(&points);
         assert!(thinned.len() <= POINTS && thinned.iter().all(|point| point.1 == 2.0));
         assert_eq!(thin(&[(1.0, f64::NAN), (2.0, 3.0)]), [(2.0, 3.0)]);
-        let empty = Chart { title: "t", caption: "", lines: vec![], from_zero: true };
+        let empty = Chart { title: Text("t", "t"), caption: Text("", ""), lines: vec![], from_zero: true };
         assert!(empty.draw().into_string().contains("nothing recorded"));
     }
 }

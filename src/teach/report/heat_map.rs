@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::language::both;
 use super::sentences::Reading;
 
 // In pixels.
@@ -18,13 +19,13 @@ pub(super) fn heat_maps(reading: &Reading) -> Markup {
     html! {
         div.maps {
             figure.map {
-                figcaption { "mean of " (heads) " heads" }
+                figcaption { (both(html! { "mean of " (heads) " heads" }, html! { (heads) " 个注意力头的平均" })) }
                 (large(reading, mean))
             }
             div.heads {
                 @for head in 0..heads {
                     figure.map {
-                        figcaption { "head " (head + 1) }
+                        figcaption { (both(html! { "head " (head + 1) }, html! { "注意力头 " (head + 1) })) }
                         (small(rows, columns, |row, column| at(head, row, column)))
                     }
                 }
@@ -41,7 +42,7 @@ fn large(reading: &Reading, weight: impl Fn(usize, usize) -> f32) -> Markup {
     let (width, height) = (left + source.len() * CELL + 2, top + target.len() * CELL + 2);
     html! {
         svg width=(width) height=(height) viewBox={ "0 0 " (width) " " (height) } role="img"
-            aria-label="how much of each source token is read while each target token is written" {
+            aria-label="how much of each source token is read while each target token is written · 写出每个目标词元时各源词元被读取的比例" {
             @for (column, token) in source.iter().enumerate() {
                 @let (x, y) = (left + column * CELL + CELL / 2 + LABEL / 3, top - 6);
                 text.token x=(x) y=(y) transform={ "rotate(-90 " (x) " " (y) ")" } { (token) }
@@ -53,7 +54,7 @@ fn large(reading: &Reading, weight: impl Fn(usize, usize) -> f32) -> Markup {
                     @let share = weight(row, column);
                     rect.cell x=(left + column * CELL) y=(y) width=(CELL - 1) height=(CELL - 1)
                         fill-opacity=(format!("{share:.2}")) {
-                        title { (token) " reads " (format!("{:.0} %", 100.0 * share)) " of " (read) }
+                        title { (token) " ← " (read) ": " (format!("{:.0} %", 100.0 * share)) }
                     }
                 }
             }

@@ -3,6 +3,7 @@
 mod chart;
 mod heat_map;
 mod history;
+mod language;
 mod page;
 mod sentences;
 

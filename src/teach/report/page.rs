@@ -5,6 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::chart::{Chart, Line};
 use super::heat_map::heat_maps;
 use super::history::{End, History, Validation};
+use super::language::{Text, both, choice};
 use super::sentences::Reading;
 use crate::train::thousands;
 
@@ -24,25 +25,34 @@ pub(super) fn page(title: &str, history: &History, readings: &[Reading], config:
                 style { (PreEscaped(include_str!("style.css"))) }
             }
             body {
-                h1 { "Training report: " (title) }
-                (scores(history))
-                h2 { "Curves" }
-                div.charts { @for chart in charts(history) { (chart.draw()) } }
-                @if !history.samples().is_empty() {
-                    h2 { "Sample translations over time" }
-                    (translations(history))
-                }
-                @if !readings.is_empty() {
-                    h2 { "What the model reads while it writes" }
-                    p {
-                        "Cross-attention of the last layer of the finished model, which has translated the samples greedily. "
-                        "A row is a token that is written, a column a token of the source; each row sums to 1: "
-                        span.scale { "0" i {} "1" } ". ▁ begins a word."
+                (choice())
+                main {
+                    h1 { (Text("Training report: ", "训练报告：")) (title) }
+                    (scores(history))
+                    h2 { (Text("Curves", "曲线")) }
+                    div.charts { @for chart in charts(history) { (chart.draw()) } }
+                    @if !history.samples().is_empty() {
+                        h2 { (Text("Sample translations over time", "译文示例随训练的变化")) }
+                        (translations(history))
                     }
-                    @for reading in readings { (heat_maps(reading)) }
+                    @if !readings.is_empty() {
+                        h2 { (Text("What the model reads while it writes", "模型写出译文时在读什么")) }
+                        p {
+                            (Text(
+                                "Cross-attention of the last layer of the finished model, which has translated the samples \
+                                 greedily. A row is a token that is written, a column a token of the source; each row sums to \
+                                 1, and colours are linear: ",
+                                "训练完成的模型用贪心解码翻译这些示例时，最后一层的交叉注意力。每行是写出的一个词元，每列是源句的一个\
+                                 词元；每行之和为 1，颜色为线性刻度："
+                            ))
+                            span.scale { "0" i {} "1" }
+                            (Text(". ▁ begins a word.", "。▁ 表示一个词的开头。"))
+                        }
+                        @for reading in readings { (heat_maps(reading)) }
+                    }
+                    h2 { (Text("Configuration", "配置")) }
+                    div.config { (settings("", config)) }
                 }
-                h2 { "Configuration" }
-                div.config { (settings("", config)) }
             }
         }
     }
@@ -51,7 +61,9 @@ pub(super) fn page(title: &str, history: &History, readings: &[Reading], config:
 /// The scores of the finished model, or how far an unfinished training has come.
 fn scores(history: &History) -> Markup {
     let Some(end) = &history.end else {
-        return html! { p { "Not finished: the last step recorded is " (thousands(history.last_step() as usize)) "." } };
+        let last = thousands(history.last_step() as usize);
+        let english = html! { "Not finished: the last step recorded is " (last) "." };
+        return html! { p { (both(english, html! { "尚未完成：最后记录的是第 " (last) " 步。" })) } };
     };
     let End {
         test_bleu,
@@ -65,19 +77,24 @@ fn scores(history: &History) -> Markup {
     } = end;
     let bleu = |score: &f64| format!("{score:.1}");
     let tiles = [
-        test_bleu.as_ref().map(|score| ("test BLEU", bleu(score))),
-        unseen_pair_bleu.as_ref().map(|score| ("unseen-pair BLEU", bleu(score))),
-        Some(("validation BLEU", bleu(valid_bleu))),
-        Some(("parameters", thousands(*parameters as usize))),
-        Some(("steps", thousands(*steps as usize))),
-        Some(("whole epochs", thousands(*epochs as usize))),
-        Some(("time", duration(*seconds))),
-        Some(("target tokens a second", thousands(*tokens_per_second as usize))),
-        (history.skipped > 0).then(|| ("steps left out, not finite", thousands(history.skipped))),
+        test_bleu.as_ref().map(|score| (Text("test BLEU", "测试 BLEU"), bleu(score))),
+        unseen_pair_bleu.as_ref().map(|score| (Text("unseen-pair BLEU", "未见搭配 BLEU"), bleu(score))),
+        Some((Text("validation BLEU", "验证 BLEU"), bleu(valid_bleu))),
+        Some((Text("parameters", "参数"), thousands(*parameters as usize))),
+        Some((Text("steps", "训练步数"), thousands(*steps as usize))),
+        Some((Text("whole epochs", "完整轮数"), thousands(*epochs as usize))),
+        Some((Text("time", "用时"), duration(*seconds))),
+        Some((Text("target tokens a second", "每秒目标词元"), thousands(*tokens_per_second as usize))),
+        (history.skipped > 0).then(|| {
+            (Text("steps left out, not finite", "因数值非有限而跳过的步"), thousands(history.skipped))
+        }),
     ];
     html! {
         dl.tiles {
-            @for (name, value) in tiles.into_iter().flatten() { div { dt { (name) } dd { (value) } } }
+            // Of the two names the style sheet hides one.
+            @for (Text(name, chinese), value) in tiles.into_iter().flatten() {
+                div { dt.zh lang="zh-Hans" { (chinese) } dt { (name) } dd { (value) } }
+            }
         }
     }
 }
@@ -91,7 +108,7 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-fn charts(history: &History) -> [Chart<'static>; 5] {
+fn charts(history: &History) -> [Chart; 5] {
     let train = |of: fn(&super::history::Steps) -> f64| -> Vec<(f64, f64)> {
         history.train.iter().map(|steps| (steps.step as f64, of(steps))).collect()
     };
@@ -102,33 +119,42 @@ fn charts(history: &History) -> [Chart<'static>; 5] {
     let marked = |name, points| Line { name, points, marked: true };
     [
         Chart {
-            title: "Loss",
-            caption: "nats a token; in training with label smoothing and dropout, in validation without",
-            lines: vec![line("training", train(|s| s.loss)), marked("validation", valid(|v| v.loss))],
+            title: Text("Loss", "损失"),
+            caption: Text(
+                "nats a token; in training with label smoothing and dropout, in validation without",
+                "每词元 nat；训练时含标签平滑与 dropout，验证时不含",
+            ),
+            lines: vec![
+                line(Text("training", "训练"), train(|s| s.loss)),
+                marked(Text("validation", "验证"), valid(|v| v.loss)),
+            ],
             from_zero: true,
         },
         Chart {
-            title: "Validation BLEU",
-            caption: "0 to 100, greedy",
-            lines: vec![marked("validation BLEU", valid(|v| v.bleu))],
+            title: Text("Validation BLEU", "验证 BLEU"),
+            caption: Text("0 to 100, greedy", "0 到 100，贪心解码"),
+            lines: vec![marked(Text("validation BLEU", "验证 BLEU"), valid(|v| v.bleu))],
             from_zero: true,
         },
         Chart {
-            title: "Learning rate",
-            caption: "of the optimiser's step",
-            lines: vec![line("rate", train(|s| s.rate))],
+            title: Text("Learning rate", "学习率"),
+            caption: Text("of the optimiser's step", "优化器每步所用"),
+            lines: vec![line(Text("rate", "学习率"), train(|s| s.rate))],
             from_zero: true,
         },
         Chart {
-            title: "Gradient norm",
-            caption: "of all parameters together, before clipping",
-            lines: vec![line("norm", train(|s| s.gradient_norm))],
+            title: Text("Gradient norm", "梯度范数"),
+            caption: Text("of all parameters together, before clipping", "全部参数合计，裁剪之前"),
+            lines: vec![line(Text("norm", "范数"), train(|s| s.gradient_norm))],
             from_zero: true,
         },
         Chart {
-            title: "Speed",
-            caption: "target tokens a second, mean since the start, validation not counted",
-            lines: vec![line("speed", train(|s| s.tokens_per_second))],
+            title: Text("Speed", "速度"),
+            caption: Text(
+                "target tokens a second, mean since the start, validation not counted",
+                "每秒目标词元，自开始以来的平均，不计验证",
+            ),
+            lines: vec![line(Text("speed", "速度"), train(|s| s.tokens_per_second))],
             from_zero: true,
         },
     ]
@@ -142,22 +168,25 @@ fn translations(history: &History) -> Markup {
         _ => (0..SHOWN).map(|i| &history.valid[i * (count - 1) / (SHOWN - 1)]).collect(),
     };
     html! {
-        @if shown.len() < count { p { (shown.len()) " of " (count) " validations." } }
+        @if shown.len() < count {
+            p { (both(html! { (shown.len()) " of " (count) " validations." }, html! { (count) " 次验证中的 " (shown.len()) " 次。" })) }
+        }
         @for (i, last) in history.samples().iter().enumerate() {
             table.sample {
                 thead {
-                    tr { th { "source" } td dir="auto" { (last.source) } }
-                    tr { th { "reference" } td dir="auto" { (last.reference) } }
+                    tr { th { (Text("source", "源句")) } td dir="auto" { (last.source) } }
+                    tr { th { (Text("reference", "参考译文")) } td dir="auto" { (last.reference) } }
                 }
                 tbody {
                     @for validation in &shown {
                         @if let Some(sample) = validation.samples.get(i).filter(|s| s.source == last.source) {
                             tr {
-                                th { "step " (thousands(validation.step as usize)) }
+                                @let step = thousands(validation.step as usize);
+                                th { (both(html! { "step " (step) }, html! { "第 " (step) " 步" })) }
                                 td dir="auto" {
                                     (sample.model)
                                     @if sample.model == sample.reference {
-                                        " " span.same title="equal to the reference" { "✓" }
+                                        " " span.same title="equal to the reference · 与参考译文相同" { "✓" }
                                     }
                                 }
                             }

@@ -102,9 +102,11 @@ impl Search {
         if nbest == 0 || nbest > self.rows() {
             return Err(format!("nbest = {nbest} is not in 1..=beam, and beam = {beam}"));
         }
-        if self.rows() > Self::MOST_HYPOTHESES {
-            let (name, count) = if self.sampling.is_some() { ("nbest", nbest) } else { ("beam", beam) };
-            return Err(format!("{name} = {count} is more than {}", Self::MOST_HYPOTHESES));
+        // In this order: a beam is made as wide as it takes for the best that are asked for.
+        for (name, count) in [("nbest", nbest), ("beam", beam)] {
+            if count > Self::MOST_HYPOTHESES {
+                return Err(format!("{name} = {count} is more than {}", Self::MOST_HYPOTHESES));
+            }
         }
         let alpha = length_penalty.alpha();
         if !(alpha >= 0.0 && alpha.is_finite()) {

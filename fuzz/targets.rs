@@ -42,10 +42,10 @@ pub(crate) const TARGETS: [Target; 7] = [
     Target { name: "tokenizer", run: tokenizer, memory: 32 * MIB, memory_per_byte: 1024, share: 25 },
     Target { name: "config", run: config, memory: 32 * MIB, memory_per_byte: 256, share: 145 },
     Target { name: "safetensors", run: safetensors, memory: MIB, memory_per_byte: 256, share: 200 },
-    // Of gzip, a byte holds a thousand; of lines, a byte may be one.
-    Target { name: "lines", run: lines, memory: 4 * MIB, memory_per_byte: 128 * 1032, share: 180 },
-    Target { name: "tsv", run: tsv, memory: 4 * MIB, memory_per_byte: 128 * 1032, share: 200 },
-    Target { name: "jsonl", run: jsonl, memory: 4 * MIB, memory_per_byte: 128 * 1032, share: 200 },
+    // Of gzip, a byte holds a thousand; of lines, a byte may be one. Half of the memory is what a reader keeps free.
+    Target { name: "lines", run: lines, memory: 8 * MIB, memory_per_byte: 128 * 1032, share: 180 },
+    Target { name: "tsv", run: tsv, memory: 8 * MIB, memory_per_byte: 128 * 1032, share: 200 },
+    Target { name: "jsonl", run: jsonl, memory: 8 * MIB, memory_per_byte: 128 * 1032, share: 200 },
 ];
 
 /// What is refused is refused for a reason. That it is printed as one line, without control characters, is for the program.

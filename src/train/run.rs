@@ -32,6 +32,9 @@ const FILES: [&str; 6] =
 
 const CHECKPOINTS: &str = "checkpoints";
 
+/// A file that is written among the checkpoints to see whether that works.
+const PROBE: &str = "probe";
+
 impl Run {
     /// Makes the folder of a new run, or takes one that is empty or in which a run was about to begin, and locks it.
     ///
@@ -99,7 +102,7 @@ impl Run {
         let checkpoints = self.folder.join(CHECKPOINTS);
         fs::create_dir_all(&checkpoints)
             .with_context(|| format!("{}: cannot make the folder", checkpoints.display()))?;
-        let probe = checkpoints.join("probe");
+        let probe = checkpoints.join(PROBE);
         write_atomic(&probe, b"")?;
         remove_durably(&probe)
     }
@@ -171,7 +174,10 @@ impl Run {
         // What made the run fail is what has to be said; that something may stay behind is no second error.
         let _ = self.clear();
         let _ = fs::remove_dir(self.folder.join(CHECKPOINTS));
-        lock.remove();
+        if self.first_file().is_none() {
+            // What stays behind is known for a run's by the lock.
+            lock.remove();
+        }
         if self.made {
             let _ = fs::remove_dir(&self.folder);
         }
@@ -182,7 +188,9 @@ impl Run {
         for name in FILES {
             remove_durably(&self.folder.join(name))?;
         }
-        for (_, path) in self.checkpoints(|name| name.ends_with(".gradus").then_some(()))? {
+        for (_, path) in
+            self.checkpoints(|name| (name.ends_with(".gradus") || name == PROBE).then_some(()))?
+        {
             remove_durably(&path)?;
         }
         self.clear_temporaries();

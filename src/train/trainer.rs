@@ -97,7 +97,9 @@ impl Trainer {
         if !config.tokenizer.joint {
             run.write("tokenizer.target.json", &data.target_tokenizer.to_json()?)?;
         }
-        run.write("metrics.jsonl", "")?;
+        if !run.metrics().exists() {
+            run.write("metrics.jsonl", "")?;
+        }
         Ok(Self {
             config,
             run,

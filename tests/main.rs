@@ -18,6 +18,7 @@ mod microscope;
 mod mutation_score;
 mod no_leaks;
 mod not_finite;
+mod panics;
 mod parameters;
 mod program;
 mod recipes;

@@ -85,8 +85,10 @@ const BATCHES: usize = 4;
 ///
 /// # Panics
 /// Where there are no steps to time.
+#[track_caller]
 pub fn bench_training(options: &TrainOptions, mut progress: impl FnMut(usize)) -> TrainReport {
     let &TrainOptions { workload, threads, warmup, steps, .. } = options;
+    assert!(steps > 0, "bench: there are no steps to time");
     let memory_before_mib = Memory::read().now_mib;
     let here = options.device.is_cpu();
     let peak = || here.then(|| peak_gflops(threads));

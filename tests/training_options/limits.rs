@@ -62,8 +62,9 @@ fn validations_come_every_so_many_epochs_and_translate_with_a_beam() {
 fn a_loss_that_jumps_is_reported() {
     let project = small_project();
     let folder = project.path();
-    // The rate rises until no model can bear it.
-    let said = train(folder, "run", &["--steps", "150", "--rate", "20", "--warmup", "400"]);
+    // The rate rises so far beyond what any model can bear that the loss jumps whatever the order of sums is: with a tenth of
+    // it there are spikes at some vector units and none at others.
+    let said = train(folder, "run", &["--steps", "150", "--rate", "200", "--warmup", "400"]);
     let spikes = records(folder, "run", "spike");
     assert!(!spikes.is_empty() && spikes.len() <= 6, "{said}");
     for spike in spikes {

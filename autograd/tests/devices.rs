@@ -292,3 +292,22 @@ fn values_come_back_as_they_went() {
         assert_eq!(there.reshape([35]), x.reshape([35]));
     }
 }
+
+#[test]
+fn work_that_copies_from_the_device_cannot_be_recorded() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let cuda = match Cuda::emulator() {
+        Ok(emulator) => emulator,
+        Err(error) => return println!("SKIPPED on {error}"),
+    };
+    let there = Tensor::full([2], 1.0f32).to(&Device::Cuda(cuda.clone()));
+    let copies = |record: fn(&Cuda, &Tensor)| {
+        let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| record(&cuda, &there)));
+        let said = refused.expect_err("a copy was recorded");
+        let said = said.downcast_ref::<String>().cloned().unwrap_or_default();
+        assert!(said.contains("while a graph is captured"), "{said:?}");
+        assert_eq!(there.to(&Device::Cpu).as_slice(), [1.0; 2], "the device goes on");
+    };
+    copies(|cuda, there| drop(GraphMemory::new(cuda).record(|| there.to(&Device::Cpu))));
+    copies(|cuda, there| drop(cuda.record(|| there.to(&Device::Cpu))));
+}

@@ -278,10 +278,17 @@ impl Driver for Emulator {
 
     fn capture(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Box<dyn Graph>> {
         self.outside_capture("another one is asked for")?;
+        /// Ends the recording, if `work` panics too.
+        struct Ends<'m>(&'m Machine);
+        impl Drop for Ends<'_> {
+            fn drop(&mut self) {
+                *lock(&self.0.recording) = None;
+            }
+        }
+        let _ends = Ends(&self.machine);
         *lock(&self.machine.recording) = Some(Vec::new());
-        let done = work();
+        work()?;
         let recorded = lock(&self.machine.recording).take().unwrap_or_default();
-        done?;
         Ok(Box::new(Recorded { machine: Arc::clone(&self.machine), work: recorded }))
     }
 
